@@ -1,0 +1,1 @@
+"""The agent: watches volumes, publishes what changed, applies what peers changed."""
