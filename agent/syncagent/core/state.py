@@ -12,7 +12,7 @@ from typing import Protocol
 
 from syncproto.model import Entry, Kind, Path
 from syncproto.paths import is_below
-from syncproto.version import Dot, Vector
+from syncproto.version import Dot, Vector, covers
 
 
 class State(Protocol):
@@ -24,6 +24,9 @@ class State(Protocol):
     known: Vector
     applied: Vector
     collected: Vector
+
+    def changed_since(self, sequence: int) -> Iterator[Entry]:
+        """Entries and pending entries written after that local sequence number, in the order of their last write."""
 
     def entry(self, path: Path) -> Entry | None:
         """What the disk holds at ``path``, as far as the index knows; a tombstone counts."""
@@ -55,6 +58,9 @@ class State(Protocol):
     def pending_at(self, path: Path) -> list[Entry]:
         """The pending entries of one path, by dot."""
 
+    def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+        """Whether a pending file has one of these contents, or carries (speaks for) ``dot``."""
+
     def put_pending(self, entry: Entry) -> None:
         """Note ``entry``, replacing the one with its dot."""
 
@@ -72,8 +78,18 @@ class MemoryState:
         self.known: Vector = {}
         self.applied: Vector = {}
         self.collected: Vector = {}
+        self.sequence = 0
         self._entries: dict[Path, Entry] = {}
         self._pending: dict[Dot, Entry] = {}
+        self._written: dict[tuple[Path, Dot | None], int] = {}
+
+    def changed_since(self, sequence: int) -> Iterator[Entry]:
+        recent = sorted((n, key) for key, n in self._written.items() if n > sequence)
+        return iter([self._entries[p] if dot is None else self._pending[dot] for _, (p, dot) in recent])
+
+    def _note_write(self, path: Path, dot: Dot | None) -> None:
+        self.sequence += 1
+        self._written[path, dot] = self.sequence
 
     def entry(self, path: Path) -> Entry | None:
         return self._entries.get(path)
@@ -83,9 +99,11 @@ class MemoryState:
 
     def put(self, entry: Entry) -> None:
         self._entries[entry.path] = entry
+        self._note_write(entry.path, None)
 
     def drop(self, path: Path) -> None:
         self._entries.pop(path, None)
+        self._written.pop((path, None), None)
 
     def live_below(self, path: Path) -> list[Path]:
         return sorted(e.path for e in self._entries.values() if e.is_live and is_below(e.path, path))
@@ -105,11 +123,16 @@ class MemoryState:
     def pending_at(self, path: Path) -> list[Entry]:
         return [self._pending[dot] for dot in sorted(self._pending) if self._pending[dot].path == path]
 
+    def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+        return any(_wants(entry, contents, dot) for entry in self._pending.values())
+
     def put_pending(self, entry: Entry) -> None:
         self._pending[entry.dot] = entry
+        self._note_write(entry.path, entry.dot)
 
     def drop_pending(self, dot: Dot) -> None:
-        self._pending.pop(dot, None)
+        if entry := self._pending.pop(dot, None):
+            self._written.pop((entry.path, dot), None)
 
 
 class Overlay:
@@ -125,6 +148,9 @@ class Overlay:
         self.collected = base.collected
         self._entries: dict[Path, Entry | None] = {}
         self._pending: dict[Dot, Entry | None] = {}
+
+    def changed_since(self, sequence: int) -> Iterator[Entry]:
+        raise TypeError("an overlay is asked for single paths, never for a history")
 
     def changes(self) -> dict[Path, tuple[Entry | None, Entry | None]]:
         """Per changed path what the base holds and what it would hold, in the order of the first write."""
@@ -188,11 +214,20 @@ class Overlay:
         merged.update({d: e for d, e in self._pending.items() if e is not None and e.path == path})
         return [merged[dot] for dot in sorted(merged) if self._pending.get(dot, merged[dot]) is not None]
 
+    def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+        if not self._pending:
+            return self._base.has_pending_wanting(contents, dot)
+        return any(_wants(entry, contents, dot) for entry in self.pending())
+
     def put_pending(self, entry: Entry) -> None:
         self._pending[entry.dot] = entry
 
     def drop_pending(self, dot: Dot) -> None:
         self._pending[dot] = None
+
+
+def _wants(entry: Entry, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+    return entry.kind == Kind.FILE and (entry.content in contents or covers(dict(entry.carried), dot))
 
 
 def highest(entries: Iterable[Entry]) -> Entry | None:
