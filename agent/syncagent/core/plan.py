@@ -1,0 +1,98 @@
+"""From a decision to steps on the disk.
+
+A decision changes entries; the steps say what the disk must do so that it holds what the entries say. Every step names
+what it expects to find: if the disk has moved on, nothing is forced and the path is dirty again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncproto.model import Attributes, Kind, Path
+
+
+@dataclass(frozen=True, slots=True)
+class StatKey:
+    """What tells a path's state on this disk from any other: local, never on the wire."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Put the staged content with this digest at ``path``; the displaced file must be the expected one."""
+
+    path: Path
+    expect: StatKey | None
+    digest: bytes
+    size: int
+    attributes: Attributes | None
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory:
+    """Make a directory; ``mtime_ns`` is set once the batch is done, and not tracked after."""
+
+    path: Path
+    expect: StatKey | None
+    attributes: Attributes | None
+    mtime_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSymlink:
+    """Make a symlink to these opaque bytes."""
+
+    path: Path
+    expect: StatKey | None
+    target: bytes
+    attributes: Attributes | None
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttributes:
+    """Give what stands at ``path`` these attributes; ``mtime_ns`` None leaves the time alone."""
+
+    path: Path
+    expect: StatKey | None
+    kind: Kind
+    attributes: Attributes | None
+    mtime_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a file, a symlink, or an empty directory."""
+
+    path: Path
+    expect: StatKey | None
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Give the leaf at ``path`` a second name ``to``, which must be free: the first is replaced right after."""
+
+    path: Path
+    expect: StatKey | None
+    to: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Rename the leaf at ``path`` to ``to``, which must be free."""
+
+    path: Path
+    expect: StatKey | None
+    to: Path
+
+
+Step = Place | MakeDirectory | MakeSymlink | SetAttributes | Remove | Keep | Move

@@ -1,0 +1,296 @@
+"""The boundaries between the engine and the world, and the plain data that crosses them.
+
+Each port has a real adapter and an in-memory twin, and one contract suite that both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from syncagent.core.plan import StatKey, Step
+from syncproto.messages import Hello, VolumeMessage
+from syncproto.model import Attributes, Entry, Kind, Manifest, Path
+
+# -- watcher -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyPath:
+    """A hint: the path may have changed.
+
+    ``is_closed``: closed after a write, moved, deleted, attributes: look at once; else it is growing: let it settle.
+    ``is_tree``: everything below may have changed too.
+    """
+
+    path: Path
+    is_closed: bool
+    is_tree: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLost:
+    """Hints were lost, or never come: look at everything."""
+
+    reason: str
+
+
+# -- scanner -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What stands at a path, read at one instant: the stat was the same before and after.
+
+    ``content`` is the digest of a file, the target of a symlink. ``manifest`` only for files of several chunks.
+    ``notes`` names what is not kept of this file (setuid bits, hard links, ACLs), for the report.
+    """
+
+    path: Path
+    kind: Kind
+    stat: StatKey
+    attributes: Attributes
+    content: bytes | None = None
+    manifest: Manifest | None = None
+    sparse: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The stat is the one that was given: nothing was read."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing stands at the path, and its directory could be asked."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A device, FIFO, socket or nested mount: never replicated, always shown."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The file changed while it was read: no single instant could be had."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProblem:
+    """The path could not be read: nothing is known of it, and nothing below it counts as gone."""
+
+    path: Path
+    reason: str
+
+
+Finding = Observation | Unchanged | Absent | Unsupported | Busy | ScanProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names in one directory with their stats (None: not replicable, see ``unsupported``)."""
+
+    path: Path
+    stat: StatKey
+    children: tuple[tuple[bytes, StatKey], ...]
+    unsupported: tuple[Unsupported, ...] = ()
+
+
+class Scanner(Protocol):
+    """Reads the volume on behalf of the local user. Safe to call from several threads."""
+
+    def list_directory(self, path: Path) -> Listing | Absent | ScanProblem:
+        """List one directory; b'' is the root."""
+
+    def examine(self, path: Path, known: StatKey | None) -> Finding:
+        """Look at one path; read and hash only if its stat differs from ``known``."""
+
+    def read_ignore_file(self) -> bytes | None:
+        """The content of ``.syncignore`` at the root, None without one.
+
+        Raises ``OSError`` where it exists and cannot be read: then nothing may be concluded.
+        """
+
+
+# -- tree ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The step is done. ``stat`` and ``attributes`` are what the path has now (None after a removal)."""
+
+    path: Path
+    stat: StatKey | None
+    attributes: Attributes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The disk is not as expected: the path must be looked at again."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotEmpty:
+    """A directory to be removed still holds something."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The system refused; ``is_resource`` for a full disk, quota, too many open files: the volume's trouble."""
+
+    path: Path
+    reason: str
+    is_resource: bool = False
+
+
+Outcome = Applied | Stale | NotEmpty | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Binds a root to a volume and to the index that describes it."""
+
+    volume: bytes
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Identity of a volume's root directory."""
+
+    device: int
+    inode: int
+    is_empty: bool
+    is_mount_point: bool
+    is_read_only: bool
+
+
+class Tree(Protocol):
+    """The only door through which a peer's wish touches the volume."""
+
+    def root(self) -> Root:
+        """Look at the root's path as it is now. Raises ``OSError`` where it is gone."""
+
+    def is_same_root(self) -> bool:
+        """Whether the root's path still leads to the directory that was opened."""
+
+    def read_marker(self) -> Marker | None:
+        """The marker of the root as its path leads to it now, None without one."""
+
+    def write_marker(self, marker: Marker) -> None:
+        """Mark the root. Raises ``OSError``."""
+
+    def apply(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Do the steps in order up to the first that is not ``Applied``; that outcome is the last of the list."""
+
+    def flush(self) -> None:
+        """Make all that was applied since the last call durable: one fsync per directory touched."""
+
+    def is_staged(self, digest: bytes) -> bool:
+        """Whether this content is complete, verified and ready to be placed."""
+
+    def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Stage small contents (digest, bytes), one flush for all; gives back the digests that did not verify."""
+
+    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool) -> bool:
+        """Stage a content by copying it from a file of the volume; False if the file is no longer that."""
+
+    def stage_begin(self, manifest: Manifest) -> list[int]:
+        """Open the staging of a big content; gives the numbers of the chunks that are already there, verified."""
+
+    def stage_local(self, manifest: Manifest, numbers: Sequence[int], path: Path, source: Manifest) -> list[int]:
+        """Fill chunks from a file of the volume that is described by ``source``; gives the numbers it could fill."""
+
+    def stage_write(self, digest: bytes, offset: int, data: bytes) -> None:
+        """Write bytes of a big content at their place. Raises ``OSError``."""
+
+    def stage_finish(self, manifest: Manifest, sparse: bool) -> list[int]:
+        """Verify and flush; empty if the content is whole, else the numbers of the chunks that are wrong."""
+
+    def unstage(self, digests: Sequence[bytes] | None) -> None:
+        """Drop staged contents; None drops all there are, and the staging directory with them."""
+
+    def read(self, path: Path, stat: StatKey, offset: int, length: int) -> bytes | None:
+        """Bytes of a file for a peer, None if the file is no longer the one of ``stat``. Raises ``OSError``."""
+
+
+# -- index ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One path in the index: what it is for everyone, and what this disk showed when it was last looked at.
+
+    ``stat`` None: the disk is not known to hold the entry (ignored, not yet looked at). ``attributes`` are those on
+    this disk, which may lack what this replica may not apply.
+    """
+
+    entry: Entry
+    stat: StatKey | None
+    attributes: Attributes | None
+
+
+# -- peers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    """A session with another agent is established. ``peer`` names it as long as it lasts."""
+
+    peer: str
+    hello: Hello
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    """The session is over."""
+
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMessage:
+    """A message of an established session, with its raw frames."""
+
+    peer: str
+    message: VolumeMessage
+    frames: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTrouble:
+    """An address cannot be used, with the reason and remedy in a sentence; empty reason: the trouble is over."""
+
+    address: str
+    reason: str
+
+
+PeerEvent = PeerUp | PeerDown | PeerMessage | PeerTrouble
+
+
+class Peers(Protocol):
+    """Sends to other agents. Never blocks; what cannot be sent is dropped, and the truth is pulled later."""
+
+    def send(self, peer: str, message: VolumeMessage, frames: Sequence[bytes] = ()) -> None:
+        """Queue a message; bulk waits for the peer's credit."""
+
+    def consumed(self, peer: str, size: int) -> None:
+        """Tell that so many bulk bytes of the peer were worked off: grants it as much credit."""

@@ -1,0 +1,195 @@
+"""Every message of protocol version 1. Normative text: SPEC.md.
+
+A message is one msgpack header (an array that starts with the message's tag) and, for ``Delta`` and ``ChunkData``, raw
+frames with bulk bytes. Requests carry ids and are idempotent: any message may vanish without an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from syncproto import limits
+from syncproto.model import Chunk, Counter, Entry, Member, Origin, Stamp
+
+VolumeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Digest = Annotated[bytes, Meta(min_length=limits.DIGEST_BYTES, max_length=limits.DIGEST_BYTES)]
+SessionId = Annotated[bytes, Meta(min_length=8, max_length=8)]
+WireVector = Annotated[dict[Origin, Counter], Meta(max_length=limits.VECTOR_ORIGINS_MAX)]
+Text = Annotated[str, Meta(max_length=1000)]
+Name = Annotated[str, Meta(min_length=1, max_length=limits.REPLICA_NAME_CHARS_MAX)]
+RequestId = Annotated[int, Meta(ge=0, le=2**62)]
+Sequence = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of all messages; ``frames`` travel beside the header, never inside it."""
+
+    is_bulk: ClassVar[bool] = False
+
+
+class VolumeHello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One volume of the sender: its incarnation, and the ids of its last starts, the newest last."""
+
+    volume: VolumeId
+    name: Name
+    incarnation: Origin
+    starts: Annotated[tuple[SessionId, ...], Meta(max_length=16)] = ()
+    direction: str = "two-way"
+
+
+class Hello(Message, tag="hello"):
+    """Opens a session; the listener answers with its own, same ``session``."""
+
+    session: SessionId
+    version_min: int
+    version_max: int
+    cluster: Annotated[str, Meta(max_length=200)]
+    agent: Name
+    instance: SessionId
+    """Drawn at each start of the process."""
+    chunker: Annotated[str, Meta(max_length=64)]
+    credit: Annotated[int, Meta(ge=0, le=2**40)]
+    volumes: Annotated[tuple[VolumeHello, ...], Meta(max_length=limits.VOLUMES_MAX)]
+    is_reply: bool = False
+
+
+class Refuse(Message, tag="refuse"):
+    """Ends a session for a stated cause; the codes are in SPEC.md."""
+
+    session: SessionId
+    code: Annotated[str, Meta(max_length=64)]
+    text: Text
+
+
+class NoSession(Message, tag="no-session"):
+    """Answers a message of a session that the sender does not know; the dialler says Hello again."""
+
+    session: SessionId
+
+
+class Heartbeat(Message, tag="heartbeat"):
+    """A sign of life, where nothing else was sent for a while."""
+
+    session: SessionId
+
+
+class Credit(Message, tag="credit"):
+    """The receiver may be sent bulk bytes up to this absolute offset of the session."""
+
+    session: SessionId
+    limit: Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class VolumeState(Message, tag="state"):
+    """What the sender knows and has applied: the acknowledgement, the convergence digest, the news of a sequence.
+
+    ``applied_by`` relays what other members were heard to have applied.
+    """
+
+    volume: VolumeId
+    incarnation: Origin
+    sequence: Sequence
+    known: WireVector
+    applied: WireVector
+    digest: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    entries: Annotated[int, Meta(ge=0)]
+    pending: Annotated[int, Meta(ge=0)]
+    collected: WireVector
+    is_held: bool = False
+    applied_by: Annotated[dict[Origin, WireVector], Meta(max_length=limits.MEMBERS_MAX)] = {}
+
+
+class Members(Message, tag="members"):
+    """The sender's whole member list of a volume."""
+
+    volume: VolumeId
+    members: Annotated[tuple[Member, ...], Meta(max_length=limits.MEMBERS_MAX)]
+
+
+class Pull(Message, tag="pull"):
+    """Send me what is above ``known``; ``sequence`` of ``epoch`` is the last of yours that I took whole."""
+
+    volume: VolumeId
+    request: RequestId
+    known: WireVector
+    epoch: Origin
+    sequence: Sequence
+    is_full: bool = False
+
+
+class Delta(Message, tag="delta"):
+    """A part of one unit of entries: an answer to ``Pull``, or pushed (``request`` 0) to who has all before ``first``.
+
+    The unit covers the sender's sequence numbers above ``first`` up to ``last``; it is taken whole when the part with
+    ``is_last`` came, or not at all. ``known``, ``collected`` and ``floor`` are the sender's at the start of the unit.
+    The frames hold the contents named by ``inline``.
+    """
+
+    is_bulk: ClassVar[bool] = True
+
+    volume: VolumeId
+    request: RequestId
+    epoch: Origin
+    first: Sequence
+    last: Sequence
+    part: Annotated[int, Meta(ge=0)]
+    is_last: bool
+    is_full: bool
+    known: WireVector
+    collected: WireVector
+    floor: Stamp
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=limits.DELTA_ENTRIES_MAX)]
+    inline: Annotated[tuple[Digest, ...], Meta(max_length=limits.FRAMES_MAX)] = ()
+
+
+class ManifestRequest(Message, tag="manifest-request"):
+    """Send me the chunks of this content from number ``first`` on."""
+
+    volume: VolumeId
+    request: RequestId
+    digest: Digest
+    first: Annotated[int, Meta(ge=0, le=limits.CHUNKS_MAX)] = 0
+
+
+class ManifestData(Message, tag="manifest"):
+    """Chunks ``first`` and following of a content that has ``total`` of them; ``total`` 0: not at hand here."""
+
+    volume: VolumeId
+    request: RequestId
+    digest: Digest
+    first: Annotated[int, Meta(ge=0, le=limits.CHUNKS_MAX)]
+    total: Annotated[int, Meta(ge=0, le=limits.CHUNKS_MAX)]
+    chunks: Annotated[tuple[Chunk, ...], Meta(max_length=limits.CHUNKS_PER_MESSAGE_MAX)]
+
+
+class Range(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Bytes of a content: at most RANGE_BYTES_MAX of them."""
+
+    digest: Digest
+    offset: Annotated[int, Meta(ge=0, le=limits.FILE_SIZE_MAX)]
+    length: Annotated[int, Meta(ge=0, le=limits.RANGE_BYTES_MAX)]
+
+
+class ChunkRequest(Message, tag="chunk-request"):
+    """Send me these ranges: at most REQUEST_BYTES_MAX together."""
+
+    volume: VolumeId
+    request: RequestId
+    ranges: Annotated[tuple[Range, ...], Meta(max_length=limits.RANGES_MAX)]
+
+
+class ChunkData(Message, tag="chunk-data"):
+    """Answers a ``ChunkRequest``: one frame per range found, in order; ``found`` tells which."""
+
+    is_bulk: ClassVar[bool] = True
+
+    volume: VolumeId
+    request: RequestId
+    found: Annotated[tuple[bool, ...], Meta(max_length=limits.RANGES_MAX)]
+
+
+SessionMessage = Hello | Refuse | NoSession | Heartbeat | Credit
+VolumeMessage = VolumeState | Members | Pull | Delta | ManifestRequest | ManifestData | ChunkRequest | ChunkData
+AnyMessage = SessionMessage | VolumeMessage
