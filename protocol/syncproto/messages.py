@@ -39,7 +39,7 @@ class VolumeHello(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     direction: str = "two-way"
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="hello"):
     """Opens a session; the listener answers with its own, same ``session``."""
 
     session: SessionId
@@ -55,7 +55,7 @@ class Hello(Message, tag="hello"):
     is_reply: bool = False
 
 
-class Refuse(Message, tag="refuse"):
+class Refuse(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="refuse"):
     """Ends a session for a stated cause; the codes are in SPEC.md."""
 
     session: SessionId
@@ -63,26 +63,26 @@ class Refuse(Message, tag="refuse"):
     text: Text
 
 
-class NoSession(Message, tag="no-session"):
+class NoSession(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="no-session"):
     """Answers a message of a session that the sender does not know; the dialler says Hello again."""
 
     session: SessionId
 
 
-class Heartbeat(Message, tag="heartbeat"):
+class Heartbeat(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="heartbeat"):
     """A sign of life, where nothing else was sent for a while."""
 
     session: SessionId
 
 
-class Credit(Message, tag="credit"):
+class Credit(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="credit"):
     """The receiver may be sent bulk bytes up to this absolute offset of the session."""
 
     session: SessionId
     limit: Annotated[int, Meta(ge=0, le=2**62)]
 
 
-class VolumeState(Message, tag="state"):
+class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="state"):
     """What the sender knows and has applied: the acknowledgement, the convergence digest, the news of a sequence.
 
     ``applied_by`` relays what other members were heard to have applied.
@@ -101,14 +101,14 @@ class VolumeState(Message, tag="state"):
     applied_by: Annotated[dict[Origin, WireVector], Meta(max_length=limits.MEMBERS_MAX)] = {}
 
 
-class Members(Message, tag="members"):
+class Members(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="members"):
     """The sender's whole member list of a volume."""
 
     volume: VolumeId
     members: Annotated[tuple[Member, ...], Meta(max_length=limits.MEMBERS_MAX)]
 
 
-class Pull(Message, tag="pull"):
+class Pull(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="pull"):
     """Send me what is above ``known``; ``sequence`` of ``epoch`` is the last of yours that I took whole."""
 
     volume: VolumeId
@@ -119,7 +119,7 @@ class Pull(Message, tag="pull"):
     is_full: bool = False
 
 
-class Delta(Message, tag="delta"):
+class Delta(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="delta"):
     """A part of one unit of entries: an answer to ``Pull``, or pushed (``request`` 0) to who has all before ``first``.
 
     The unit covers the sender's sequence numbers above ``first`` up to ``last``; it is taken whole when the part with
@@ -144,7 +144,7 @@ class Delta(Message, tag="delta"):
     inline: Annotated[tuple[Digest, ...], Meta(max_length=limits.FRAMES_MAX)] = ()
 
 
-class ManifestRequest(Message, tag="manifest-request"):
+class ManifestRequest(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="manifest-request"):
     """Send me the chunks of this content from number ``first`` on."""
 
     volume: VolumeId
@@ -153,7 +153,7 @@ class ManifestRequest(Message, tag="manifest-request"):
     first: Annotated[int, Meta(ge=0, le=limits.CHUNKS_MAX)] = 0
 
 
-class ManifestData(Message, tag="manifest"):
+class ManifestData(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="manifest"):
     """Chunks ``first`` and following of a content that has ``total`` of them; ``total`` 0: not at hand here."""
 
     volume: VolumeId
@@ -172,7 +172,7 @@ class Range(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     length: Annotated[int, Meta(ge=0, le=limits.RANGE_BYTES_MAX)]
 
 
-class ChunkRequest(Message, tag="chunk-request"):
+class ChunkRequest(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="chunk-request"):
     """Send me these ranges: at most REQUEST_BYTES_MAX together."""
 
     volume: VolumeId
@@ -180,7 +180,7 @@ class ChunkRequest(Message, tag="chunk-request"):
     ranges: Annotated[tuple[Range, ...], Meta(max_length=limits.RANGES_MAX)]
 
 
-class ChunkData(Message, tag="chunk-data"):
+class ChunkData(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="chunk-data"):
     """Answers a ``ChunkRequest``: one frame per range found, in order; ``found`` tells which."""
 
     is_bulk: ClassVar[bool] = True
