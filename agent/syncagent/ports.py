@@ -10,6 +10,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from syncagent.core.plan import StatKey, Step
+from syncagent.status import (
+    ConflictStatus,
+    HeldStatus,
+    ProblemStatus,
+    ReadyResult,
+    Status,
+    WaitResult,
+    WhyStatus,
+)
 from syncproto.messages import Hello, VolumeMessage
 from syncproto.model import Attributes, Entry, Kind, Manifest, Path
 
@@ -294,3 +303,48 @@ class Peers(Protocol):
 
     def consumed(self, peer: str, size: int) -> None:
         """Tell that so many bulk bytes of the peer were worked off: grants it as much credit."""
+
+
+# -- control -------------------------------------------------------------------------------------
+
+
+class Control(Protocol):
+    """What the HTTP API asks of the running agent. Callable from any thread; answers within a second or so.
+
+    A ``volume`` of None means all volumes. Raises ``CommandRefused`` with a sentence and an exit code. Paths given are
+    bytes, relative to the volume or absolute below its root.
+    """
+
+    def status(self) -> Status: ...
+
+    def wait_token(self, volume: str | None) -> object:
+        """What is known now: to be given to ``wait_check`` until it is reached."""
+
+    def wait_check(self, token: object, members: int | None) -> WaitResult: ...
+
+    def ready(self) -> ReadyResult: ...
+
+    def forget(self, volume: str | None, name: str) -> list[str]:
+        """Take a member off the list; gives sentences that say what was done."""
+
+    def adopt(self, volume: str) -> list[str]: ...
+
+    def held(self, volume: str | None) -> list[HeldStatus]: ...
+
+    def release(self, volume: str | None) -> list[str]: ...
+
+    def revert(self, volume: str | None) -> list[str]: ...
+
+    def conflicts(self, volume: str | None) -> list[ConflictStatus]: ...
+
+    def problems(self, volume: str | None) -> list[ProblemStatus]: ...
+
+    def why(self, volume: str | None, path: bytes) -> WhyStatus: ...
+
+    def rescan(self, volume: str | None) -> list[str]: ...
+
+    def counters(self) -> dict[str, float]:
+        """Plain counters for ``/metrics``, by Prometheus name."""
+
+    def is_alive(self) -> bool:
+        """Whether the engine has turned its loop lately: for ``/livez``; never blocks."""
