@@ -82,10 +82,19 @@ class Credit(Message, frozen=True, array_like=True, forbid_unknown_fields=True, 
     limit: Annotated[int, Meta(ge=0, le=2**62)]
 
 
+class Relayed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the sender last heard of another member, and how long ago: directly, or relayed in turn."""
+
+    applied: WireVector
+    digest: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    is_held: bool
+    age_ms: Annotated[int, Meta(ge=0, le=2**62)]
+
+
 class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="state"):
     """What the sender knows and has applied: the acknowledgement, the convergence digest, the news of a sequence.
 
-    ``applied_by`` relays what other members were heard to have applied.
+    ``relayed`` tells of other members, by incarnation, so that every member is seen through any connected topology.
     """
 
     volume: VolumeId
@@ -98,7 +107,23 @@ class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=T
     pending: Annotated[int, Meta(ge=0)]
     collected: WireVector
     is_held: bool = False
-    applied_by: Annotated[dict[Origin, WireVector], Meta(max_length=limits.MEMBERS_MAX)] = {}
+    relayed: Annotated[dict[Origin, Relayed], Meta(max_length=limits.MEMBERS_MAX)] = {}
+
+
+class Barrier(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="barrier"):
+    """Look at what is dirty, ask your other peers the same while ``hops`` is above 0, and then tell what you know."""
+
+    volume: VolumeId
+    id: SessionId
+    hops: Annotated[int, Meta(ge=0, le=16)]
+
+
+class BarrierReply(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="barrier-reply"):
+    """All that was on the disks of the sender, and of those it asked, when the barrier came is covered by ``known``."""
+
+    volume: VolumeId
+    id: SessionId
+    known: WireVector
 
 
 class Members(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="members"):
@@ -191,5 +216,16 @@ class ChunkData(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 SessionMessage = Hello | Refuse | NoSession | Heartbeat | Credit
-VolumeMessage = VolumeState | Members | Pull | Delta | ManifestRequest | ManifestData | ChunkRequest | ChunkData
+VolumeMessage = (
+    VolumeState
+    | Members
+    | Barrier
+    | BarrierReply
+    | Pull
+    | Delta
+    | ManifestRequest
+    | ManifestData
+    | ChunkRequest
+    | ChunkData
+)
 AnyMessage = SessionMessage | VolumeMessage
