@@ -34,6 +34,9 @@ class State(Protocol):
     def entries(self) -> Iterator[Entry]:
         """All entries, tombstones too, in the order of their paths."""
 
+    def tombstones(self) -> Iterator[Entry]:
+        """The entries that are tombstones, in the order of their paths."""
+
     def put(self, entry: Entry) -> None:
         """Record ``entry`` as what the disk holds at its path."""
 
@@ -97,6 +100,9 @@ class MemoryState:
     def entries(self) -> Iterator[Entry]:
         return iter([self._entries[path] for path in sorted(self._entries)])
 
+    def tombstones(self) -> Iterator[Entry]:
+        return iter([entry for entry in self.entries() if not entry.is_live])
+
     def put(self, entry: Entry) -> None:
         self._entries[entry.path] = entry
         self._note_write(entry.path, None)
@@ -124,7 +130,7 @@ class MemoryState:
         return [self._pending[dot] for dot in sorted(self._pending) if self._pending[dot].path == path]
 
     def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
-        return any(_wants(entry, contents, dot) for entry in self._pending.values())
+        return any(wants(entry, contents, dot) for entry in self._pending.values())
 
     def put_pending(self, entry: Entry) -> None:
         self._pending[entry.dot] = entry
@@ -178,6 +184,9 @@ class Overlay:
         merged = {entry.path: entry for entry in self._base.entries()} | self._entries
         return iter([entry for path in sorted(merged) if (entry := merged[path]) is not None])
 
+    def tombstones(self) -> Iterator[Entry]:
+        return iter([entry for entry in self.entries() if not entry.is_live])
+
     def put(self, entry: Entry) -> None:
         self._entries[entry.path] = entry
 
@@ -217,7 +226,7 @@ class Overlay:
     def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
         if not self._pending:
             return self._base.has_pending_wanting(contents, dot)
-        return any(_wants(entry, contents, dot) for entry in self.pending())
+        return any(wants(entry, contents, dot) for entry in self.pending())
 
     def put_pending(self, entry: Entry) -> None:
         self._pending[entry.dot] = entry
@@ -226,7 +235,8 @@ class Overlay:
         self._pending[dot] = None
 
 
-def _wants(entry: Entry, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+def wants(entry: Entry, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+    """Whether a pending entry is a file that has one of ``contents``, or carries (speaks for) ``dot``."""
     return entry.kind == Kind.FILE and (entry.content in contents or covers(dict(entry.carried), dot))
 
 
