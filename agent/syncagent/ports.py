@@ -277,11 +277,15 @@ class PeerDown:
 
 @dataclass(frozen=True, slots=True)
 class PeerMessage:
-    """A message of an established session, with its raw frames."""
+    """A message of an established session, with its raw frames.
+
+    ``size``: what it took of the peer's credit, 0 for a message that is not bulk; give it back with ``Peers.consumed``.
+    """
 
     peer: str
     message: VolumeMessage
     frames: tuple[bytes, ...] = ()
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,14 @@ XATTR_BYTES_MAX = 65536
 MEMBERS_MAX = 256
 VOLUMES_MAX = 256
 
+SESSION_ID_BYTES = 8
 HEADER_BYTES_MAX = 4 * 1024 * 1024
 FRAME_BYTES_MAX = 1024 * 1024 + 4096
 FRAMES_MAX = 1100
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 DELTA_ENTRIES_MAX = 1000
+DELTA_ENTRY_BYTES_MAX = 1024 * 1024
+"""A sender fills a part of a unit with at most this much of encoded entries, or with a single one."""
 INLINE_FILE_BYTES_MAX = 16 * 1024
 INLINE_BYTES_MAX = 256 * 1024
 RANGES_MAX = 256
@@ -43,6 +46,8 @@ DIGEST_BYTES = 32
 CHUNK_ID_BYTES = 16
 
 CREDIT_BYTES = 16 * 1024 * 1024
+BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+"""Bulk that waits for one peer's credit; what is more is dropped, but for answers to a Pull."""
 HEARTBEAT_SECONDS = 2.0
 SILENCE_SECONDS = 10.0
 HELLO_RETRY_SECONDS = 1.0

@@ -1,7 +1,8 @@
 """Every message of protocol version 1. Normative text: SPEC.md.
 
 A message is one msgpack header (an array that starts with the message's tag) and, for ``Delta`` and ``ChunkData``, raw
-frames with bulk bytes. Requests carry ids and are idempotent: any message may vanish without an error.
+frames with bulk bytes. The id of the session travels in a frame of its own before the header. Requests carry ids and
+are idempotent: any message may vanish without an error.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from syncproto.model import Chunk, Counter, Entry, Member, Origin, Stamp
 
 VolumeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Digest = Annotated[bytes, Meta(min_length=limits.DIGEST_BYTES, max_length=limits.DIGEST_BYTES)]
-SessionId = Annotated[bytes, Meta(min_length=8, max_length=8)]
+SessionId = Annotated[bytes, Meta(min_length=limits.SESSION_ID_BYTES, max_length=limits.SESSION_ID_BYTES)]
 WireVector = Annotated[dict[Origin, Counter], Meta(max_length=limits.VECTOR_ORIGINS_MAX)]
 Text = Annotated[str, Meta(max_length=1000)]
 Name = Annotated[str, Meta(min_length=1, max_length=limits.REPLICA_NAME_CHARS_MAX)]
 RequestId = Annotated[int, Meta(ge=0, le=2**62)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
+Count = Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of all messages; ``frames`` travel beside the header, never inside it."""
+    """Base of all messages. Bulk messages wait for the receiver's credit; the others pass them by."""
 
     is_bulk: ClassVar[bool] = False
 
@@ -40,11 +42,10 @@ class VolumeHello(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
 
 class Hello(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="hello"):
-    """Opens a session; the listener answers with its own, same ``session``."""
+    """Opens a session; the listener answers with its own. Hello and Refuse have the same fields in all versions."""
 
-    session: SessionId
-    version_min: int
-    version_max: int
+    version_min: Annotated[int, Meta(ge=1, le=2**31)]
+    version_max: Annotated[int, Meta(ge=1, le=2**31)]
     cluster: Annotated[str, Meta(max_length=200)]
     agent: Name
     instance: SessionId
@@ -58,7 +59,6 @@ class Hello(Message, frozen=True, array_like=True, forbid_unknown_fields=True, t
 class Refuse(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="refuse"):
     """Ends a session for a stated cause; the codes are in SPEC.md."""
 
-    session: SessionId
     code: Annotated[str, Meta(max_length=64)]
     text: Text
 
@@ -66,19 +66,14 @@ class Refuse(Message, frozen=True, array_like=True, forbid_unknown_fields=True, 
 class NoSession(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="no-session"):
     """Answers a message of a session that the sender does not know; the dialler says Hello again."""
 
-    session: SessionId
-
 
 class Heartbeat(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="heartbeat"):
     """A sign of life, where nothing else was sent for a while."""
-
-    session: SessionId
 
 
 class Credit(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="credit"):
     """The receiver may be sent bulk bytes up to this absolute offset of the session."""
 
-    session: SessionId
     limit: Annotated[int, Meta(ge=0, le=2**62)]
 
 
@@ -88,7 +83,7 @@ class Relayed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     applied: WireVector
     digest: Annotated[bytes, Meta(min_length=16, max_length=16)]
     is_held: bool
-    age_ms: Annotated[int, Meta(ge=0, le=2**62)]
+    age_ms: Count
 
 
 class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="state"):
@@ -103,8 +98,8 @@ class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=T
     known: WireVector
     applied: WireVector
     digest: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    entries: Annotated[int, Meta(ge=0)]
-    pending: Annotated[int, Meta(ge=0)]
+    entries: Count
+    pending: Count
     collected: WireVector
     is_held: bool = False
     relayed: Annotated[dict[Origin, Relayed], Meta(max_length=limits.MEMBERS_MAX)] = {}
@@ -159,7 +154,7 @@ class Delta(Message, frozen=True, array_like=True, forbid_unknown_fields=True, t
     epoch: Origin
     first: Sequence
     last: Sequence
-    part: Annotated[int, Meta(ge=0)]
+    part: Count
     is_last: bool
     is_full: bool
     known: WireVector
@@ -180,6 +175,8 @@ class ManifestRequest(Message, frozen=True, array_like=True, forbid_unknown_fiel
 
 class ManifestData(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="manifest"):
     """Chunks ``first`` and following of a content that has ``total`` of them; ``total`` 0: not at hand here."""
+
+    is_bulk: ClassVar[bool] = True
 
     volume: VolumeId
     request: RequestId
