@@ -135,13 +135,22 @@ class Scanner(Protocol):
 # -- tree ----------------------------------------------------------------------------------------
 
 
+OPEN_FOR_WRITING = "it is open for writing"
+"""The reason of a ``Stale``: a local program may still write into the file that would be replaced; try again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The step is done. ``stat`` and ``attributes`` are what the path has now (None after a removal)."""
+    """The step is done. ``stat`` and ``attributes`` are what the path has now (None after a removal).
+
+    The path is ``to`` for ``Keep`` and ``Move``. ``attributes`` may lack what this replica may not apply. ``displaced``:
+    in the last instant a file that nobody had seen took the place; it was moved aside to this path, to be looked at.
+    """
 
     path: Path
     stat: StatKey | None
     attributes: Attributes | None
+    displaced: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +200,11 @@ class Root:
 
 
 class Tree(Protocol):
-    """The only door through which a peer's wish touches the volume."""
+    """The only door through which a peer's wish touches the volume.
+
+    Callable from several threads. All staging calls and ``flush`` raise ``OSError`` where the system refuses (disk full,
+    read-only) or the root is no longer the one that was opened; ``apply`` says ``Failed`` then.
+    """
 
     def root(self) -> Root:
         """Look at the root's path as it is now. Raises ``OSError`` where it is gone."""
@@ -212,7 +225,7 @@ class Tree(Protocol):
         """Make all that was applied since the last call durable: one fsync per directory touched."""
 
     def is_staged(self, digest: bytes) -> bool:
-        """Whether this content is complete, verified and ready to be placed."""
+        """Whether this content is complete, verified by this process and ready to be placed, once."""
 
     def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """Stage small contents (digest, bytes), one flush for all; gives back the digests that did not verify."""
@@ -233,7 +246,7 @@ class Tree(Protocol):
         """Verify and flush; empty if the content is whole, else the numbers of the chunks that are wrong."""
 
     def unstage(self, digests: Sequence[bytes] | None) -> None:
-        """Drop staged contents; None drops all there are, and the staging directory with them."""
+        """Drop staged contents, None all there are; the staging directory goes when it is empty."""
 
     def read(self, path: Path, stat: StatKey, offset: int, length: int) -> bytes | None:
         """Bytes of a file for a peer, None if the file is no longer the one of ``stat``. Raises ``OSError``."""

@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 from syncproto.model import Attributes, Kind, Path
 
+CLOCK_GRANULARITY_NS = 20_000_000
+"""File systems stamp times by the kernel's tick: up to 10 ms, doubled to be on the safe side."""
+
 
 @dataclass(frozen=True, slots=True)
 class StatKey:
-    """What tells a path's state on this disk from any other: local, never on the wire."""
+    """What tells a path's state on this disk from any other: local, never on the wire.
+
+    ``mode`` is the whole ``st_mode``, with the type.
+    """
 
     inode: int
     size: int
@@ -22,6 +28,10 @@ class StatKey:
     mode: int
     uid: int
     gid: int
+
+    def is_racy(self, now_ns: int) -> bool:
+        """Whether a write right after the look could have left the same times: it must be looked at once more."""
+        return any(abs(now_ns - time_ns) < CLOCK_GRANULARITY_NS for time_ns in (self.mtime_ns, self.ctime_ns))
 
 
 @dataclass(frozen=True, slots=True)
