@@ -20,7 +20,7 @@ PACKAGES = ("syncagent", "syncproto")
 """Ours. What libraries log is shown from level warning on, whatever the level."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
-_BARE = re.compile(r'[^\s"=\\]+')
+_BARE = re.compile(r'[^\s"=]+')
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -124,4 +124,4 @@ def _error(error: BaseException) -> str:
 
 def _quoted(value: Any) -> str:
     text = str(value)
-    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _BARE.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'

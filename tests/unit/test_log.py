@@ -38,9 +38,9 @@ def set_up(level: str = "info", form: str = "text") -> io.StringIO:
 
 def test_a_text_line_has_time_level_source_message_and_fields() -> None:
     stream = set_up()
-    LOGGER.info("applied %d entries", 3, extra={"volume": "data", "peer": "a b", "bytes": 12})
+    LOGGER.info("applied %d entries", 3, extra={"path": b"a\xff", "peer": 'a "b', "bytes": 12})
     assert re.fullmatch(
-        r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO engine: applied 3 entries volume=data peer="a b" bytes=12',
+        r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO engine: applied 3 entries path=a\\xff peer="a \\"b" bytes=12',
         lines(stream)[0],
     )
 
