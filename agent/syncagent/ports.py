@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from syncagent.core.plan import StatKey, Step
+from syncagent.index_port import Index as Index
+from syncagent.index_port import IndexFailed as IndexFailed
+from syncagent.index_port import Row as Row
 from syncagent.status import (
     ConflictStatus,
     HeldStatus,
@@ -20,7 +23,7 @@ from syncagent.status import (
     WhyStatus,
 )
 from syncproto.messages import Hello, VolumeMessage
-from syncproto.model import Attributes, Entry, Kind, Manifest, Path
+from syncproto.model import Attributes, Kind, Manifest, Path
 
 # -- watcher -------------------------------------------------------------------------------------
 
@@ -255,17 +258,7 @@ class Tree(Protocol):
 # -- index ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One path in the index: what it is for everyone, and what this disk showed when it was last looked at.
-
-    ``stat`` None: the disk is not known to hold the entry (ignored, not yet looked at). ``attributes`` are those on
-    this disk, which may lack what this replica may not apply.
-    """
-
-    entry: Entry
-    stat: StatKey | None
-    attributes: Attributes | None
+# ``Index``, its ``Row`` and ``IndexFailed`` are in ``index_port``, for their length.
 
 
 # -- peers ---------------------------------------------------------------------------------------
