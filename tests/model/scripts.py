@@ -87,6 +87,35 @@ SCRIPTS = {
         A pulls B cut 1  # the new x, not the new y
         B dies now
         expect x write 0""",
+    "an edit before the content came": """A B
+        A writes x; B pulls A blind  # pending: no user of B has seen it
+        B writes x; A pulls B
+        expect x write 1; expect x~A0-1 write 0""",
+    "a file in the way of a directory": """A B
+        B writes x/z; A writes x  # outranks the directory, which has children
+        B pulls A
+        expect x/z write 0; expect x~A0-1 write 1""",
+    "a copy whose content is elsewhere": """A B C
+        A writes x; B writes x; B pulls A  # makes the copy
+        C pulls B blind  # and must not acknowledge what A wrote
+        expect x write 1; expect x~A0-1 write 0""",
+    "a new name whose content is elsewhere": """A B C
+        A writes x; B pulls A; B renames x y
+        C pulls B blind
+        expect y write 0; expect names 1""",
+    "a successor whose content is elsewhere": """A B C
+        A writes x; B pulls A; B writes x
+        C pulls B blind
+        expect x write 1; expect names 1""",
+    "counters begun again": """A B
+        A writes x; A writes x; A writes x; B pulls A
+        A loses index; A writes y; B pulls A
+        expect x write 2; expect y write 3""",
+    "an edit by a slow clock": """A B C
+        A clock 500; A writes x; B pulls A
+        B clock -999; B writes x  # outranks what it replaces all the same
+        C writes x; A pulls C; B pulls C
+        expect x write 1; expect x~C0-1 write 2; expect names 2""",
 }
 
 

@@ -133,6 +133,7 @@ class MemoryState:
         return any(wants(entry, contents, dot) for entry in self._pending.values())
 
     def put_pending(self, entry: Entry) -> None:
+        self.drop_pending(entry.dot)
         self._pending[entry.dot] = entry
         self._note_write(entry.path, entry.dot)
 
