@@ -29,6 +29,10 @@ class StatKey:
     uid: int
     gid: int
 
+    @property
+    def is_directory(self) -> bool:
+        return self.mode & 0o170000 == 0o040000
+
     def is_racy(self, now_ns: int) -> bool:
         """Whether a write right after the look could have left the same times: it must be looked at once more."""
         return any(abs(now_ns - time_ns) < CLOCK_GRANULARITY_NS for time_ns in (self.mtime_ns, self.ctime_ns))

@@ -1,0 +1,122 @@
+"""The whole agent's engine: its volumes, the peers they share, and what ``syncctl`` may ask of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from syncagent.engine.commands import Commands
+from syncagent.engine.context import Clock
+from syncagent.engine.problems import rfc3339
+from syncagent.engine.report import volume_status
+from syncagent.engine.volume import Volume
+from syncagent.ports import PeerDown, PeerEvent, PeerMessage, PeerTrouble, PeerUp
+from syncagent.status import FORMAT, ProblemStatus, Status, VolumeStatus
+from syncproto.messages import VolumeHello
+
+log = logging.getLogger("syncagent.engine")
+
+ANSWERED_KEY = "answered:"
+
+
+@dataclass(slots=True)
+class _Peer:
+    name: str
+    address: str
+
+
+class Agent:
+    """Routes inputs to volumes. All methods run on the engine's thread."""
+
+    def __init__(self, name: str, version: str, clock: Clock, addresses: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self.version = version
+        self.clock = clock
+        self.volumes: dict[str, Volume] = {}
+        self.commands = Commands(self)
+        self._addresses = addresses
+        self._peers: dict[str, _Peer] = {}
+        self._troubles: dict[str, str] = {}
+        self._by_id: dict[bytes, Volume] = {}
+
+    def add(self, volume: Volume) -> None:
+        """One more volume."""
+        self.volumes[volume.context.options.name] = volume
+        self._by_id[volume.context.id] = volume
+
+    def hellos(self) -> tuple[VolumeHello, ...]:
+        """What a ``Hello`` says of the volumes. Called from any thread: reads only what never changes by halves."""
+        return tuple(
+            VolumeHello(
+                v.context.id,
+                v.context.options.name,
+                v.context.index.origin,
+                v.context.index.starts,
+                v.context.options.direction,
+            )
+            for v in self.volumes.values()
+        )
+
+    def on_event(self, event: PeerEvent) -> None:
+        """Something came from the network."""
+        match event:
+            case PeerUp():
+                self._peer_up(event)
+            case PeerDown(peer=peer, reason=reason):
+                gone = self._peers.pop(peer, None)
+                if gone is not None:
+                    log.info("peer %s is gone: %s", gone.name, reason)
+                for volume in self.volumes.values():
+                    volume.peer_down(peer)
+            case PeerMessage(message=message):
+                if (volume := self._by_id.get(message.volume)) is not None:
+                    volume.on_message(event)
+            case PeerTrouble(address=address, reason=reason):
+                if reason:
+                    self._troubles[address] = reason
+                    log.warning("peer %s: %s", address, reason)
+                elif self._troubles.pop(address, None):
+                    log.info("peer %s: connected", address)
+
+    def _peer_up(self, event: PeerUp) -> None:
+        self._peers[event.peer] = _Peer(event.hello.agent, event.address)
+        self._troubles.pop(event.address, None)
+        log.info("peer %s is connected (%s)", event.hello.agent, event.address)
+        for hello in event.hello.volumes:
+            volume = self._by_id.get(hello.volume)
+            if volume is None:
+                continue
+            if event.address and not volume.context.index.get(ANSWERED_KEY + event.address):
+                volume.context.index.set(ANSWERED_KEY + event.address, b"1")
+                volume.context.is_changed = True
+            volume.peer_up(event, hello)
+
+    def run(self) -> float:
+        """Do all that is due; gives the time of the monotonic clock when it must be called again."""
+        for volume in self.volumes.values():
+            volume.run()
+        return min((volume.next_due() for volume in self.volumes.values()), default=self.clock.monotonic() + 1.0)
+
+    def expected(self, volume: Volume) -> list[str]:
+        """Configured addresses that have never answered for this volume."""
+        index = volume.context.index
+        return [address for address in self._addresses() if not index.get(ANSWERED_KEY + address)]
+
+    def status(self) -> Status:
+        """Everything that ``syncctl status`` shows."""
+        return Status(
+            format=FORMAT,
+            agent=self.name,
+            time=rfc3339(self.clock.wall_ns()),
+            volumes=[self.volume_status(volume) for volume in self.volumes.values()],
+            version=self.version,
+            troubles=[
+                ProblemStatus(code="peer", text=f"{address}: {reason}")
+                for address, reason in sorted(self._troubles.items())
+            ],
+        )
+
+    def volume_status(self, volume: Volume) -> VolumeStatus:
+        """The status of one volume."""
+        return volume_status(volume, self.expected(volume))

@@ -1,0 +1,403 @@
+"""Resolves pending entries: decides on an overlay, has the disk follow, and only then writes the decision down.
+
+A unit is one entry (or the two of a rename) with all that its decision changes. If the disk has moved on, the overlay
+is dropped: nothing was decided, the path is looked at again, and the entry stays pending.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from syncagent.core.brake import Brake
+from syncagent.core.plan import Keep, MakeDirectory, Remove, Step
+from syncagent.core.reconcile import Reconciler
+from syncagent.core.state import Overlay
+from syncagent.core.transition import Change, plan, restyle
+from syncagent.engine.context import Context
+from syncagent.engine.problems import printable
+from syncagent.ports import Applied, Failed, Listing, NotEmpty, Outcome, Stale
+from syncproto.model import Entry, Kind, Path
+from syncproto.version import Dot, Vector, covers
+
+log = logging.getLogger("syncagent.engine")
+
+UNITS_PER_TURN = 256
+PATIENCE_SECONDS = 2.0
+RETRY_SECONDS_MAX = 30.0
+
+
+class Applier:
+    """Works off the pending entries that may have become ready."""
+
+    def __init__(
+        self,
+        context: Context,
+        brake: Brake,
+        *,
+        want: Callable[[Entry], None],
+        look_again: Callable[[Path, float], None],
+    ) -> None:
+        self._context = context
+        self._brake = brake
+        self._want = want
+        self._look_again = look_again
+        self._candidates: set[Dot] = set()
+        self._waiting: dict[Dot, float] = {}
+        self._parked: dict[Dot, tuple[float, int]] = {}
+        self._copying: set[bytes] = set()
+        self._restyle: set[Path] = set()
+        self._paused_until = 0.0
+        self.held: set[Dot] = set()
+        self._released: set[Dot] = set()
+
+    # -- what may have become ready --------------------------------------------------------------
+
+    def wake(self, dots: Iterable[Dot]) -> None:
+        """These entries may be ready now."""
+        self._candidates.update(dots)
+
+    def wake_path(self, path: Path) -> None:
+        """The path was looked at, or changed: what is pending there may be ready."""
+        for entry in self._context.index.pending_at(path):
+            self._parked.pop(entry.dot, None)
+            self._candidates.add(entry.dot)
+
+    def wake_everything(self) -> None:
+        """Look at all that is pending."""
+        self._parked.clear()
+        self._candidates.update(entry.dot for entry in self._context.index.pending())
+
+    def restyle_later(self, path: Path) -> None:
+        """The path's entry may want other attributes than the disk has."""
+        self._restyle.add(path)
+
+    def is_idle(self) -> bool:
+        """Whether nothing can be done before something new happens."""
+        return not self._candidates and not self._restyle
+
+    def next_due(self) -> float | None:
+        """When a parked entry is tried again."""
+        return min((when for when, _ in self._parked.values()), default=None)
+
+    def release_held(self) -> int:
+        """The held deletes of peers may pass; gives their number."""
+        count = len(self.held)
+        self._released |= self.held
+        self._candidates |= self.held
+        self.held.clear()
+        return count
+
+    # -- one turn ----------------------------------------------------------------------------------
+
+    def run(self) -> bool:
+        """Resolve up to a bounded number of entries; True if anything was resolved."""
+        context, now = self._context, self._context.now
+        if context.halt or now < self._paused_until:
+            return False
+        self._candidates.update(dot for dot, (when, _) in self._parked.items() if when <= now)
+        entries = [e for dot in self._candidates if (e := context.index.pending_entry(dot)) is not None]
+        self._candidates.clear()
+        entries.sort(key=lambda e: (not e.is_live, e.dot))
+        self._hold_a_mass_of_deletes(entries)
+        progress = False
+        for position, entry in enumerate(entries):
+            if position >= UNITS_PER_TURN or context.halt:
+                self._candidates.update(e.dot for e in entries[position:])
+                break
+            progress |= self._resolve(entry)
+        if progress:
+            context.is_changed = True
+            self._candidates.update(self._waiting)
+        self._restyle_all()
+        return progress
+
+    def _resolve(self, entry: Entry) -> bool:
+        context = self._context
+        current = context.index.pending_entry(entry.dot)  # it may have been resolved along with another
+        if current is None:
+            return True
+        if context.reconciler.is_settled(current):
+            context.reconciler.settle(current)
+            self._restyle.add(current.path)
+            self._forget(current.dot)
+            return True
+        if current.dot in self.held:
+            return False
+        if self._waits_for_children(current):
+            return False
+        if not context.reconciler.is_ready(current, context.tree.is_staged):
+            if current.kind == Kind.FILE:
+                self._want(current)
+            else:
+                self._waiting.setdefault(current.dot, context.now)
+            return False
+        return self._integrate(current)
+
+    def _forget(self, dot: Dot) -> None:
+        self._waiting.pop(dot, None)
+        self._parked.pop(dot, None)
+        self._released.discard(dot)
+        self.held.discard(dot)
+
+    def _waits_for_children(self, entry: Entry) -> bool:
+        """What takes the place of a directory waits for the deletes of all that is in it, which are known already.
+
+        Otherwise the directory would be revived for children that are about to go. Not for ever: two such waits may
+        need each other, and then the rules decide.
+        """
+        index, now = self._context.index, self._context.now
+        if entry.kind == Kind.DIRECTORY or not index.has_live_below(entry.path):
+            return False
+        since = self._waiting.get(entry.dot, now)
+        if now - since > PATIENCE_SECONDS:
+            return False
+        for path in index.live_below(entry.path):
+            here = index.entry(path)
+            if here is None or not any(not p.is_live and p.has_seen(here) for p in index.pending_at(path)):
+                return False
+        self._waiting.setdefault(entry.dot, now)
+        self._parked[entry.dot] = (since + PATIENCE_SECONDS + 0.01, 0)
+        return True
+
+    # -- a unit ------------------------------------------------------------------------------------
+
+    def _integrate(self, entry: Entry) -> bool:
+        context = self._context
+        overlay = Overlay(context.index)
+        reconciler = Reconciler(overlay)
+        clock = context.clock.wall_ns()
+        reconciler.integrate(entry, clock)
+        dots = [entry.dot]
+        if (delete := self._delete_of_a_rename(entry)) is not None:
+            reconciler.integrate(delete, clock)
+            dots.append(delete.dot)
+        changes = [self._change(path, after) for path, (_, after) in overlay.changes().items()]
+        todo = plan([c for c in changes if not context.rules.ignores(c.path)], context.tree.is_staged)
+        if todo.unlooked:
+            for path in todo.unlooked:
+                self._look_again(path, context.now)
+            self._park(entry, "it is not known what the disk holds there")
+            return False
+        if todo.needs:
+            for needed in todo.needs:
+                self._stage_or_want(needed, entry)
+            return False
+        outcomes = context.tree.apply(todo.steps)
+        if outcomes and not isinstance(outcomes[-1], Applied):
+            residue = self._after_a_failure(entry, todo.steps, outcomes)
+            if residue is None:
+                return False
+            outcomes = [*outcomes[:-1], Applied(residue, None, None)]
+        self._record(overlay, changes, outcomes, dots)
+        return True
+
+    def _change(self, path: Path, after: Entry | None) -> Change:
+        row = self._context.index.row(path)
+        is_absent = path in self._context.residues or row is None
+        return Change(path, None if is_absent or row is None else row.entry, row.stat if row else None, after)
+
+    def _record(self, overlay: Overlay, changes: list[Change], outcomes: list[Outcome], dots: list[Dot]) -> None:
+        context = self._context
+        overlay.commit()
+        for change in changes:
+            if change.after is None:
+                continue
+            if not change.is_live:
+                context.index.set_stat(change.path, None, None)
+                if change.was_live and change.before is not None and change.before.is_live:
+                    self._brake.record(1, context.now)
+            elif change.is_structural and context.rules.ignores(change.path):
+                context.index.set_stat(change.path, None, None)
+            else:
+                self._restyle.add(change.path)
+        for outcome in outcomes:
+            if isinstance(outcome, Applied):
+                if outcome.stat is not None:
+                    context.index.set_stat(outcome.path, outcome.stat, outcome.attributes)
+                context.count("steps_applied")
+        context.is_applied |= bool(outcomes)
+        for dot in dots:
+            self._forget(dot)
+        for change in changes:
+            context.problems.clear("apply", change.path)
+            self.wake_path(change.path)
+
+    def _delete_of_a_rename(self, entry: Entry) -> Entry | None:
+        """The pending delete of the name under which the content of ``entry`` is here: then the file is moved."""
+        context = self._context
+        here = context.index.entry(entry.path)
+        if entry.kind != Kind.FILE or entry.content is None or (here is not None and here.is_live):
+            return None
+        for row in context.index.by_content(entry.content)[:16]:
+            for pending in context.index.pending_at(row.entry.path):
+                is_old_name = covers(dict(entry.carried), row.entry.dot) and row.entry.path not in self._parked
+                if is_old_name and not pending.is_live and pending.has_seen(row.entry) and pending.dot not in self.held:
+                    return pending
+        return None
+
+    def _stage_or_want(self, needed: Entry, entry: Entry) -> None:
+        """Stage a content from the file here that has it, else have it fetched."""
+        context, digest = self._context, needed.content or b""
+        rows = [row for row in context.index.by_content(digest) if row.stat is not None]
+        if not rows:
+            self._want(needed if needed.dot == entry.dot else entry)
+            return
+        if digest in self._copying:
+            return
+        path, stat = rows[0].entry.path, rows[0].stat
+        assert stat is not None
+        self._copying.add(digest)
+
+        def done(result: object) -> None:
+            self._copying.discard(digest)
+            if result is not True:
+                self._look_again(path, context.now)
+                self._park(entry, f"its content could not be copied from {printable(path)}")
+            else:
+                self._candidates.add(entry.dot)
+
+        context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
+
+    def drop_collected(self, path: Path, known: Vector) -> bool:
+        """Remove what a full exchange showed to be deleted; False if the disk has moved on."""
+        context = self._context
+        overlay = Overlay(context.index)
+        Reconciler(overlay).drop_collected(path, known)
+        changes = [self._change(each, after) for each, (_, after) in overlay.changes().items()]
+        todo = plan([c for c in changes if not context.rules.ignores(c.path)], context.tree.is_staged)
+        if todo.unlooked or todo.needs:
+            return False
+        outcomes = context.tree.apply(todo.steps)
+        if outcomes and not isinstance(outcomes[-1], Applied):
+            return False
+        self._record(overlay, changes, outcomes, [])
+        return True
+
+    # -- when the disk says no -----------------------------------------------------------------------
+
+    def _after_a_failure(self, entry: Entry, steps: list[Step], outcomes: list[Outcome]) -> Path | None:
+        """Undo what would look like a user's act, then retry later; gives a directory that stays as a residue."""
+        context, last = self._context, outcomes[-1]
+        if isinstance(last, NotEmpty) and last.path == steps[-1].path and self._is_residue(last.path):
+            context.residues.add(last.path)
+            context.index.add_residue(last.path)
+            return last.path
+        undo: list[Step] = []
+        for step, outcome in zip(steps, outcomes[:-1], strict=False):
+            if isinstance(outcome, Applied) and isinstance(step, Keep):
+                undo.append(Remove(step.to, outcome.stat, Kind.FILE))
+                self._look_again(step.path, context.now)
+            elif isinstance(outcome, Applied) and isinstance(step, MakeDirectory):
+                undo.append(Remove(step.path, outcome.stat, Kind.DIRECTORY))
+        for step in reversed(undo):
+            context.tree.apply([step])
+        context.is_applied = True
+        if isinstance(last, Failed):
+            self._park(entry, last.reason, path=last.path, is_shown=True)
+            if last.is_resource:
+                self._paused_until = context.now + 1.0
+        else:
+            reason = last.reason if isinstance(last, Stale) else "the directory still holds something"
+            self._look_again(last.path, context.now)
+            self._park(entry, reason, path=last.path)
+        return None
+
+    def _is_residue(self, path: Path) -> bool:
+        """Whether only what is not replicated is left in a directory; anything else is marked to be looked at."""
+        listing = self._context.scanner.list_directory(path)
+        if not isinstance(listing, Listing):
+            return False
+        names = [name for name, _ in listing.children]
+        unknown = [
+            child
+            for child in (path + b"/" + name for name in names)
+            if child not in self._context.residues
+            and not self._context.rules.ignores(child)
+            and not self._context.rules.ignores(child, is_directory=True)
+        ]
+        for child in unknown:
+            self._look_again(child, self._context.now)
+        return not unknown
+
+    def _park(self, entry: Entry, reason: str, *, path: Path = b"", is_shown: bool = False) -> None:
+        context = self._context
+        _, tries = self._parked.get(entry.dot, (0.0, 0))
+        delay = min(0.02 * 2**tries, RETRY_SECONDS_MAX)
+        self._parked[entry.dot] = (context.now + delay, min(tries + 1, 20))
+        log.debug("parked %s: %s", printable(entry.path), reason)
+        if is_shown or tries >= 6:
+            context.problems.add(
+                "apply",
+                f"cannot be applied: {reason}",
+                remedy="it is tried again; see to the cause",
+                path=path or entry.path,
+                is_blocking=True,
+                wall_ns=context.clock.wall_ns(),
+            )
+
+    # -- attributes -----------------------------------------------------------------------------------
+
+    def _restyle_all(self) -> None:
+        paths, self._restyle = self._restyle, set()
+        index = self._context.index
+        for path in paths:
+            row = index.row(path)
+            if row is None or not row.entry.is_live or row.stat is None or row.attributes is None:
+                continue
+            step = restyle(row.entry, row.stat, row.attributes)
+            if step is None:
+                continue
+            outcome = self._context.tree.apply([step])[-1]
+            self._context.is_applied = self._context.is_changed = True
+            if isinstance(outcome, Applied):
+                index.set_stat(path, outcome.stat, outcome.attributes)
+                self._note_unapplied(path)
+            elif isinstance(outcome, Failed):
+                self._context.problems.add(
+                    "attributes",
+                    f"attributes cannot be set: {outcome.reason}",
+                    path=path,
+                    remedy="give the agent the right",
+                )
+            else:
+                self._look_again(path, self._context.now)
+
+    def _note_unapplied(self, path: Path) -> None:
+        row = self._context.index.row(path)
+        still = row is not None and row.stat is not None and row.attributes is not None
+        if still and row is not None and row.stat is not None and row.attributes is not None:
+            if restyle(row.entry, row.stat, row.attributes) is not None:
+                self._context.problems.add(
+                    "unapplied",
+                    "the owner or attributes are kept for others but may not be applied here",
+                    path=path,
+                    remedy="run the agent with CAP_CHOWN and CAP_FOWNER, or as the owner",
+                )
+                return
+        self._context.problems.clear("unapplied", path)
+        self._context.problems.clear("attributes", path)
+
+    # -- the brake at the receiver ----------------------------------------------------------------------
+
+    def _hold_a_mass_of_deletes(self, entries: list[Entry]) -> None:
+        context = self._context
+        deletes = [e for e in entries if not e.is_live and e.dot not in self.held and self._removes_something(e)]
+        deletes = [e for e in deletes if e.dot not in self._released]
+        if not deletes:
+            return
+        if not self._brake.allows(len(deletes), context.index.live_count, context.now):
+            self.held.update(e.dot for e in deletes)
+            log.warning("volume %s: %d deletes from peers are held", context.options.name, len(deletes))
+
+    def _removes_something(self, tombstone: Entry) -> bool:
+        """Whether the delete takes away what is here, and is no half of a rename."""
+        index = self._context.index
+        here = index.entry(tombstone.path)
+        if here is None or not here.is_live or not tombstone.has_seen(here):
+            return False
+        if here.kind != Kind.FILE or here.content is None:
+            return True
+        candidates = [row.entry for row in index.by_content(here.content)[:16]]
+        candidates += index.pending_with_content(here.content)[:16]
+        return not any(e.path != here.path and covers(dict(e.carried), here.dot) for e in candidates)

@@ -1,0 +1,108 @@
+"""What the parts of one volume's engine share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from syncagent.core.brake import BrakeLimit
+from syncagent.core.ignore import IgnoreRules
+from syncagent.core.reconcile import Reconciler
+from syncagent.engine.problems import Problems
+from syncagent.ports import Index, Peers, Scanner, Tree
+from syncproto.messages import VolumeHello, VolumeState
+from syncproto.model import Path, volume_id
+
+
+class Workers(Protocol):
+    """A small pool for what takes long: reading, hashing, staging."""
+
+    def submit(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Run ``job`` elsewhere, then ``done`` with its result, or with the exception it raised, on the engine."""
+
+
+class Clock(Protocol):
+    """Where time and chance come from: virtual and seeded in simulations."""
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def entropy(self, size: int) -> bytes:
+        """Random bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeOptions:
+    """How one volume behaves. Times are seconds."""
+
+    name: str
+    path: bytes
+    cluster: str = "default"
+    direction: str = "two-way"
+    on_empty: str = "halt"
+    brake: BrakeLimit = BrakeLimit()
+    release_after: float | None = None
+    scan_interval: float = 600.0
+    ready_wait: float = 30.0
+    forget_after: float = 30 * 86400.0
+
+    @property
+    def id(self) -> bytes:
+        return volume_id(self.cluster, self.name)
+
+
+@dataclass(slots=True)
+class PeerView:
+    """Another agent that has this volume, as long as its session lasts. Times are of the monotonic clock."""
+
+    peer: str
+    name: str
+    incarnation: str
+    hello: VolumeHello
+    state: VolumeState | None = None
+    state_at: float = 0.0
+    pushed: int | None = None
+    """Our sequence up to which it was sent everything; None until its first pull was answered."""
+    is_pulled: bool = False
+    """Whether a whole pull from it was taken in this session."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One volume's ports, clock and shared state."""
+
+    options: VolumeOptions
+    agent: str
+    index: Index
+    scanner: Scanner
+    tree: Tree
+    peers: Peers
+    workers: Workers
+    clock: Clock
+    reconciler: Reconciler
+    problems: Problems
+    rules: IgnoreRules = field(default_factory=IgnoreRules)
+    views: dict[str, PeerView] = field(default_factory=dict)
+    residues: set[Path] = field(default_factory=set)
+    halt: str | None = None
+    is_changed: bool = False
+    """Whether the index has uncommitted writes."""
+    is_applied: bool = False
+    """Whether the disk has changes that are not yet flushed."""
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> bytes:
+        return self.options.id
+
+    @property
+    def now(self) -> float:
+        return self.clock.monotonic()
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter that ``/metrics`` shows."""
+        self.counters[name] = self.counters.get(name, 0) + by

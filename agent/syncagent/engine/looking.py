@@ -1,0 +1,446 @@
+"""The local side: looks at paths that may have changed, and records what users did.
+
+Hints only mark paths. What is found new is recorded before what is found gone, and what is gone is looked at twice, on
+a root that is still the same, before a delete is believed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from syncagent.core.brake import Brake
+from syncagent.core.detect import Restyled, Rewritten, Same, Seen, creations_first, deletions_first, detect
+from syncagent.core.dirty import DirtySet
+from syncagent.core.local import Content
+from syncagent.core.plan import StatKey
+from syncagent.engine.context import Context
+from syncagent.engine.problems import printable
+from syncagent.ports import (
+    Absent,
+    Busy,
+    Finding,
+    Observation,
+    Row,
+    ScanProblem,
+    Unchanged,
+    Unsupported,
+)
+from syncproto.model import Entry, Kind, Path
+from syncproto.paths import above
+
+log = logging.getLogger("syncagent.engine")
+
+BATCH_PATHS = 256
+BATCHES_AT_ONCE = 2
+GONE_QUIET_SECONDS = 0.02
+GONE_PATIENCE_SECONDS = 1.0
+RACY_SECONDS = 0.05
+BUSY_SHOWN_SECONDS = 2.0
+
+Look = tuple[Path, StatKey | None, Finding]
+"""A path, the stat that the index had when the look began, and what was found."""
+
+
+class Lookout:
+    """Which paths are dirty, what was found at them, and what that makes of the index."""
+
+    def __init__(
+        self,
+        context: Context,
+        brake: Brake,
+        *,
+        walk: Callable[[Path], None],
+        is_walking: Callable[[], bool],
+        changed: Callable[[Path], None],
+        root_is_sound: Callable[[], bool],
+    ) -> None:
+        self._context = context
+        self._brake = brake
+        self._walk = walk
+        self._is_walking = is_walking
+        self._changed = changed
+        self._root_is_sound = root_is_sound
+        self.dirty = DirtySet()
+        self.gone: dict[Path, float] = {}
+        self._confirmed: set[Path] = set()
+        self.held: set[Path] = set(context.index.held())
+        self._racy: set[Path] = set()
+        self._growing: dict[Path, float] = {}
+        self._moved_from: set[Path] = set()
+        self.jobs = 0
+        self.is_joining = False
+        """Whether what is found is not known to be younger or older than what others have: a first scan."""
+
+    def reset(self) -> None:
+        """The index begins anew."""
+        self.dirty = DirtySet()
+        for container in (self.gone, self._growing):
+            container.clear()
+        for names in (self._confirmed, self._racy, self._moved_from):
+            names.clear()
+        self.held = set(self._context.index.held())
+
+    def is_quiet(self) -> bool:
+        """Whether everything that was marked has been looked at. What keeps growing does not count for ever."""
+        now = self._context.now
+        waiting = [p for p in self._growing if now - self._growing[p] < BUSY_SHOWN_SECONDS]
+        return not (len(self.dirty) > len(self._racy) + len(self._growing) or self.jobs or self.gone or waiting)
+
+    def next_due(self) -> float | None:
+        """When there is something to do next."""
+        times = [self.dirty.next_due() if self.jobs < BATCHES_AT_ONCE else None]
+        if self.gone and not self.jobs:
+            times.append(min(self.gone.values()) + GONE_QUIET_SECONDS)
+        return min((when for when in times if when is not None), default=None)
+
+    # -- looks ----------------------------------------------------------------------------------------
+
+    def look_again(self, path: Path, when: float) -> None:
+        """Something showed that the index may be wrong about the path."""
+        self.dirty.mark_later(path, when, self._context.now)
+
+    def run(self) -> None:
+        """Begin looks at what is due, and settle what is gone."""
+        context, now = self._context, self._context.now
+        while self.jobs < BATCHES_AT_ONCE and (due := self.dirty.take_due(now, BATCH_PATHS)):
+            due = [p for p in due if p and not self.is_left_out(p)]
+            self.examine(due)
+        if self.gone and not self.jobs and not context.halt:
+            oldest = min(self.gone.values())
+            is_quiet = now - max(self.gone.values()) >= GONE_QUIET_SECONDS and not self._is_walking()
+            if is_quiet or now - oldest >= GONE_PATIENCE_SECONDS and not self._is_walking():
+                self._settle_the_gone()
+
+    def is_left_out(self, path: Path) -> bool:
+        """Whether the path is not replicated by its name: nothing is concluded from its presence or absence."""
+        name = path.rpartition(b"/")[2]
+        if path.split(b"/", 1)[0] in (b".syncagent", b"lost+found"):
+            return True
+        if name.startswith(b".nfs") or b".snapshot" in path.split(b"/"):
+            return True
+        return self._context.rules.ignores(path)
+
+    def examine(self, paths: Iterable[Path], done: Callable[[], None] | None = None) -> None:
+        """Look at these paths in a worker."""
+        index, scanner = self._context.index, self._context.scanner
+        wanted: list[tuple[Path, StatKey | None, bool]] = []
+        for path in paths:
+            row = index.row(path)
+            must_read = path in self._racy
+            self._racy.discard(path)
+            wanted.append((path, row.stat if row else None, must_read))
+        if not wanted:
+            if done is not None:
+                done()
+            return
+
+        def job() -> list[Look]:
+            return [(p, stat, scanner.examine(p, None if must_read else stat)) for p, stat, must_read in wanted]
+
+        def finished(result: object) -> None:
+            self.jobs -= 1
+            if isinstance(result, list):
+                self.found(result)
+            else:
+                log.error("volume %s: a look failed: %s", self._context.options.name, result)
+                for path, _, _ in wanted:
+                    self.look_again(path, self._context.now + 1.0)
+            if done is not None:
+                done()
+
+        self.jobs += 1
+        self._context.workers.submit(job, finished)
+
+    # -- findings -------------------------------------------------------------------------------------
+
+    def found(self, looks: Sequence[Look]) -> None:
+        """Take in what was found, creations first. A look that the index has overtaken is repeated."""
+        if self._context.halt:
+            return
+        observations: dict[Path, Observation] = {}
+        for path, known, finding in looks:
+            row = self._context.index.row(path)
+            if (row.stat if row else None) != known:
+                self.look_again(path, self._context.now)
+            elif isinstance(finding, Observation):
+                observations[path] = finding
+            else:
+                self._take_other(path, row, finding)
+        for path in creations_first(observations):
+            self._observed(observations[path])
+
+    def _take_other(self, path: Path, row: Row | None, finding: Finding) -> None:
+        context = self._context
+        match finding:
+            case Unchanged():
+                self._present(path)
+                self._changed(path)
+            case Absent():
+                context.problems.clear_path(path)
+                self._growing.pop(path, None)
+                self.missed(path)
+            case Busy():
+                self._is_growing(path)
+            case Unsupported(reason=reason):
+                context.problems.add("unsupported", reason, path=path, wall_ns=context.clock.wall_ns())
+                self.missed_below_a_stranger(path, row)
+            case ScanProblem(reason=reason):
+                context.problems.add(
+                    "unreadable",
+                    f"cannot be read: {reason}",
+                    remedy="give the agent the right to read it",
+                    path=path,
+                    is_blocking=True,
+                    wall_ns=context.clock.wall_ns(),
+                )
+            case _:
+                raise TypeError(finding)
+
+    def _is_growing(self, path: Path) -> None:
+        context, now = self._context, self._context.now
+        since = self._growing.setdefault(path, now)
+        self.dirty.mark_growing(path, now)
+        if now - since > BUSY_SHOWN_SECONDS:
+            context.problems.add(
+                "busy",
+                "is being written without a pause: no instant of it could be read",
+                remedy="it is published as soon as it holds still",
+                path=path,
+                is_blocking=True,
+                wall_ns=context.clock.wall_ns(),
+            )
+
+    def _present(self, path: Path) -> None:
+        self.gone.pop(path, None)
+        self._confirmed.discard(path)
+        self._growing.pop(path, None)
+        self._context.problems.clear_path(path)
+        if path in self.held:
+            self.held.discard(path)
+            self._context.index.unhold(path)
+            self._context.is_changed = True
+
+    def _observed(self, seen: Observation) -> None:
+        context, path = self._context, seen.path
+        if context.rules.ignores(path, is_directory=seen.kind == Kind.DIRECTORY):
+            return
+        self._present(path)
+        for note in seen.notes:
+            context.problems.add("not-kept", note, path=path, wall_ns=context.clock.wall_ns())
+        if not self._has_parents(path):
+            self.look_again(path, context.now)
+            return
+        row = context.index.row(path)
+        if path in context.residues:
+            if seen.kind == Kind.DIRECTORY:
+                return  # it stays out until something replicable is put into it: see _has_parents
+            self._drop_residue(path)
+        if seen.kind != Kind.DIRECTORY and context.index.has_live_below(path):
+            self._children_first(path)
+            return
+        if seen.kind == Kind.FILE and seen.stat.is_racy(context.clock.wall_ns()):
+            self._racy.add(path)
+            self.look_again(path, context.now + RACY_SECONDS)
+        self._judge(row, seen)
+        self._changed(path)
+
+    def _drop_residue(self, path: Path) -> None:
+        self._context.residues.discard(path)
+        self._context.index.drop_residue(path)
+        self._context.is_changed = True
+
+    def _has_parents(self, path: Path) -> bool:
+        """Parents get their counters before their children: look at those that are not known yet."""
+        index = self._context.index
+        for directory in above(path):
+            entry = index.entry(directory)
+            if entry is not None and entry.kind == Kind.DIRECTORY:
+                continue
+            if directory in self._context.residues:
+                self._drop_residue(directory)
+            finding = self._context.scanner.examine(directory, None)
+            if not isinstance(finding, Observation) or finding.kind != Kind.DIRECTORY:
+                return False
+            self._observed(finding)
+            entry = index.entry(directory)
+            if entry is None or entry.kind != Kind.DIRECTORY:
+                return False
+        return True
+
+    def _children_first(self, path: Path) -> None:
+        """A directory became a file: its children are gone, and their deletes go first."""
+        now = self._context.now
+        for child in self._context.index.live_below(path):
+            self.gone.setdefault(child, now - GONE_QUIET_SECONDS)
+        self.look_again(path, now + 2 * GONE_QUIET_SECONDS)
+
+    # -- what it means ----------------------------------------------------------------------------------
+
+    def _judge(self, row: Row | None, seen: Observation) -> None:
+        context, index, path = self._context, self._context.index, seen.path
+        entry = row.entry if row else None
+        held = row.attributes if row else None
+        what = Seen(seen.kind, seen.content, seen.stat, seen.attributes)
+        verdict = detect(entry, row.stat if row else None, held, what)
+        if isinstance(verdict, Rewritten) and self._is_a_peers_work(entry, seen):
+            return
+        clock = context.clock.wall_ns()
+        if isinstance(verdict, Restyled):
+            context.reconciler.change_metadata(path, verdict.attributes, clock)
+            log.debug("volume %s: attributes of %s", context.options.name, printable(path))
+        elif isinstance(verdict, Rewritten):
+            self._record(entry, seen, verdict, clock)
+        elif isinstance(verdict, Same) and row is not None and row.stat == seen.stat and held == seen.attributes:
+            return
+        if seen.manifest is not None:
+            index.put_manifest(seen.manifest)
+        index.set_stat(path, seen.stat, seen.attributes)
+        context.is_changed = True
+
+    def _record(self, entry: Entry | None, seen: Observation, verdict: Rewritten, clock: int) -> None:
+        context = self._context
+        size = seen.stat.size if seen.kind == Kind.FILE else 0
+        content = Content(seen.kind, seen.content, size, seen.stat.mtime_ns, seen.sparse)
+        is_new = entry is None or not entry.is_live
+        if is_new and self.is_joining:
+            context.reconciler.adopt(seen.path, content, seen.attributes)
+        else:
+            source = self._source(seen) if is_new else None
+            context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)
+            if source is not None:
+                self._moved_from.add(source.path)
+        context.count("local_changes")
+        log.debug("volume %s: %s is new or changed", context.options.name, printable(seen.path))
+        if seen.kind == Kind.DIRECTORY and is_new:
+            self._walk(seen.path)
+
+    def _source(self, seen: Observation) -> Entry | None:
+        """The entry that was moved here: the same inode, under a name that is gone or about to be found gone."""
+        if seen.kind != Kind.FILE:
+            return None
+        for row in self._context.index.by_inode(seen.stat.inode):
+            if row.entry.path != seen.path and row.entry.content == seen.content:
+                return row.entry
+        return None
+
+    def _is_a_peers_work(self, entry: Entry | None, seen: Observation) -> bool:
+        """What a pending entry wants is on the disk already: a kill came between the rename and the commit."""
+        context = self._context
+        for pending in context.index.pending_at(seen.path):
+            is_next = entry is None or pending.has_seen(entry)
+            if is_next and pending.kind == seen.kind and pending.content == seen.content:
+                context.reconciler.integrate(pending, context.clock.wall_ns())
+                context.index.set_stat(seen.path, seen.stat, seen.attributes)
+                if seen.manifest is not None:
+                    context.index.put_manifest(seen.manifest)
+                context.is_changed = True
+                self._changed(seen.path)
+                return True
+        return False
+
+    # -- what is gone ------------------------------------------------------------------------------------
+
+    def missed(self, path: Path) -> None:
+        """The path is not there: with all that the index has below it, it may be gone."""
+        index, now = self._context.index, self._context.now
+        if path in self._context.residues:
+            self._drop_residue(path)
+        entry = index.entry(path)
+        if entry is None or not entry.is_live:
+            return
+        lost = [path, *(index.live_below(path) if entry.kind == Kind.DIRECTORY else [])]
+        for each in lost:
+            if each not in self.held and not self.is_left_out(each):
+                self.gone.setdefault(each, now)
+
+    def missed_below_a_stranger(self, path: Path, row: Row | None) -> None:
+        """Something unsupported took the place of an entry: "no longer supported" is never "deleted"."""
+        if row is not None and row.entry.is_live:
+            self._context.problems.add(
+                "replaced",
+                "was replaced by something that is not replicated; the others keep what they have",
+                path=path,
+                remedy="remove it, or rename it",
+                is_blocking=True,
+                wall_ns=self._context.clock.wall_ns(),
+            )
+
+    def _settle_the_gone(self) -> None:
+        unconfirmed = [path for path in self.gone if path not in self._confirmed]
+        if unconfirmed:
+            batch = unconfirmed[:4096]
+            self._look_twice(batch)
+            return
+        paths = deletions_first(self.gone)
+        self.gone.clear()
+        self._confirmed.clear()
+        self._delete([path for path in paths if self._is_still_live(path)])
+
+    def _look_twice(self, paths: list[Path]) -> None:
+        scanner = self._context.scanner
+        known = {path: row.stat if (row := self._context.index.row(path)) else None for path in paths}
+
+        def done(result: object) -> None:
+            self.jobs -= 1
+            if not isinstance(result, list):
+                return
+            for path, stat, finding in result:
+                if isinstance(finding, Absent):
+                    if path in self.gone:
+                        self._confirmed.add(path)
+                else:
+                    self.gone.pop(path, None)
+                    self.found([(path, stat, finding)])
+
+        self.jobs += 1
+        self._context.workers.submit(lambda: [(p, known[p], scanner.examine(p, known[p])) for p in paths], done)
+
+    def _is_still_live(self, path: Path) -> bool:
+        entry = self._context.index.entry(path)
+        return entry is not None and entry.is_live
+
+    def _delete(self, paths: list[Path]) -> None:
+        context, now = self._context, self._context.now
+        if not paths or not self._root_is_sound():
+            return
+        counted = [path for path in paths if path not in self._moved_from]
+        if not self._brake.allows(len(counted), context.index.live_count, now):
+            self._hold(counted)
+            paths = [path for path in paths if path in self._moved_from]
+        else:
+            self._brake.record(len(counted), now)
+        for path in paths:
+            self.delete(path)
+        self._moved_from.difference_update(paths)
+
+    def delete(self, path: Path) -> None:
+        """Record that a user deleted the path."""
+        context = self._context
+        entry = context.index.entry(path)
+        if entry is None or not entry.is_live:
+            return
+        for pending in context.index.pending_at(path):
+            if not pending.is_live and pending.has_seen(entry) and not context.index.has_live_below(path):
+                context.reconciler.integrate(pending, context.clock.wall_ns())
+                break
+        else:
+            context.reconciler.change(path, Content(Kind.TOMBSTONE), context.clock.wall_ns())
+            context.count("local_changes")
+        context.index.set_stat(path, None, None)
+        context.is_changed = True
+        log.debug("volume %s: %s is deleted", context.options.name, printable(path))
+        self._changed(path)
+
+    def _hold(self, paths: list[Path]) -> None:
+        context = self._context
+        for path in paths:
+            self.held.add(path)
+            context.index.hold(path)
+        context.is_changed = True
+        log.warning(
+            "volume %s: %d deletes are held; 'syncctl hold' lists them, 'syncctl release' applies them, "
+            "'syncctl revert' brings the files back",
+            context.options.name,
+            len(paths),
+        )

@@ -1,0 +1,163 @@
+"""Tells peers what is new here, and answers what they ask: units of entries, manifests, bytes.
+
+A unit covers the sequence numbers of this index between two marks, with the vector as it was at the start; who has all
+before the first mark takes it, anybody else pulls.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from syncagent.engine.context import Context, PeerView
+from syncagent.ports import Row
+from syncproto import limits
+from syncproto.messages import ChunkData, ChunkRequest, Delta, ManifestData, ManifestRequest, Pull
+from syncproto.model import Entry, Kind, is_news
+from syncproto.version import Vector, covers
+
+log = logging.getLogger("syncagent.engine")
+
+DELTA_BYTES_MAX = 1024 * 1024
+
+
+class Publisher:
+    """The sending side of one volume."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    # -- units ---------------------------------------------------------------------------------------------
+
+    def push(self) -> None:
+        """Send what is new since the last push to every peer that has all before it."""
+        index = self._context.index
+        fresh: dict[int, list[Entry]] = {}
+        for view in self._context.views.values():
+            if view.pushed is None or view.pushed >= index.sequence:
+                continue
+            if view.pushed not in fresh:
+                fresh[view.pushed] = list(index.changed_since(view.pushed))
+            known = view.state.known if view.state else {}
+            news = [e for e in fresh[view.pushed] if is_news(e, known) or not covers(known, e.metadata.dot)]
+            news.sort(key=lambda entry: entry.dot)
+            self._send_unit(view, 0, view.pushed, news, is_full=False)
+            view.pushed = index.sequence
+
+    def on_pull(self, view: PeerView, message: Pull) -> None:
+        """Answer a pull, whole."""
+        context = self._context
+        if context.halt:
+            return
+        index = context.index
+        is_cursor_ours = message.epoch == index.origin and message.sequence <= index.sequence and not message.is_full
+        first = message.sequence if is_cursor_ours else 0
+        known: Vector = {} if message.is_full else message.known
+        news = context.reconciler.unknown_to(known, first)
+        if message.is_full:
+            first = 0
+        self._send_unit(view, message.request, first, news, is_full=message.is_full)
+        view.pushed = index.sequence
+        context.count("pulls_answered")
+
+    def _send_unit(self, view: PeerView, request: int, first: int, entries: list[Entry], *, is_full: bool) -> None:
+        context, index = self._context, self._context.index
+        parts = list(_parts(entries))
+        budget = limits.INLINE_BYTES_MAX if request == 0 else 0
+        for number, part in enumerate(parts):
+            inline, frames = self._inline(part, budget)
+            budget -= sum(map(len, frames))
+            delta = Delta(
+                volume=context.id,
+                request=request,
+                epoch=index.origin,
+                first=first,
+                last=index.sequence,
+                part=number,
+                is_last=number == len(parts) - 1,
+                is_full=is_full,
+                known=index.known,
+                collected=index.collected,
+                floor=index.floor,
+                entries=tuple(part),
+                inline=tuple(inline),
+            )
+            context.peers.send(view.peer, delta, frames)
+        context.count("entries_sent", len(entries))
+
+    def _inline(self, part: list[Entry], budget: int) -> tuple[list[bytes], list[bytes]]:
+        """The contents of small files of this part, as far as the budget goes."""
+        inline: list[bytes] = []
+        frames: list[bytes] = []
+        for entry in part:
+            if entry.kind != Kind.FILE or entry.size > limits.INLINE_FILE_BYTES_MAX or budget <= 0:
+                continue
+            row = self._context.index.row(entry.path)
+            if row is None or row.stat is None or row.entry.content != entry.content or not entry.content:
+                continue
+            data = self._read(row, 0, entry.size)
+            if data is not None:
+                inline.append(entry.content)
+                frames.append(data)
+                budget -= len(data)
+        return inline, frames
+
+    def _read(self, row: Row, offset: int, length: int) -> bytes | None:
+        if row.stat is None:
+            return None
+        try:
+            return self._context.tree.read(row.entry.path, row.stat, offset, length)
+        except OSError:
+            return None
+
+    # -- contents --------------------------------------------------------------------------------------------
+
+    def on_manifest_request(self, view: PeerView, message: ManifestRequest) -> None:
+        """Send a part of a manifest."""
+        context = self._context
+        manifest = context.index.manifest(message.digest)
+        if manifest is None or context.halt:
+            reply = ManifestData(context.id, message.request, message.digest, message.first, 0, ())
+        else:
+            end = message.first + limits.CHUNKS_PER_MESSAGE_MAX
+            chunks = manifest.chunks[message.first : end]
+            total = len(manifest.chunks)
+            reply = ManifestData(context.id, message.request, message.digest, message.first, total, chunks)
+        context.peers.send(view.peer, reply)
+
+    def on_chunk_request(self, view: PeerView, message: ChunkRequest) -> None:
+        """Read the ranges in a worker and send them; what is no longer on the disk is not found."""
+        context = self._context
+        rows: list[Row | None] = []
+        for wanted in message.ranges:
+            found = [] if context.halt else context.index.by_content(wanted.digest)
+            rows.append(next((row for row in found if row.stat is not None), None))
+
+        def job() -> list[bytes | None]:
+            pairs = zip(message.ranges, rows, strict=True)
+            return [self._read(row, r.offset, r.length) if row is not None else None for r, row in pairs]
+
+        def done(result: object) -> None:
+            data = result if isinstance(result, list) else [None] * len(rows)
+            frames = [bytes(each) for each in data if each is not None]
+            reply = ChunkData(context.id, message.request, tuple(each is not None for each in data))
+            context.peers.send(view.peer, reply, frames)
+            context.count("bytes_served", sum(map(len, frames)))
+
+        context.workers.submit(job, done)
+
+
+def _parts(entries: list[Entry]) -> Iterable[list[Entry]]:
+    """Cut a unit into messages by number and size; an empty unit is one empty message."""
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        weight = 200 + len(entry.path) + len(entry.content or b"") + 60 * (len(entry.version) + len(entry.carried))
+        if entry.metadata.value is not None:
+            weight += sum(len(name) + len(value) + 8 for name, value in entry.metadata.value.xattrs)
+        if part and (len(part) >= limits.DELTA_ENTRIES_MAX or size + weight > DELTA_BYTES_MAX):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += weight
+    yield part

@@ -1,0 +1,460 @@
+"""One volume's engine: wires the parts together, takes inputs, turns its loop, and halts when the root is in doubt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from syncagent.core.brake import Brake
+from syncagent.core.dirty import DirtySet
+from syncagent.core.ignore import IGNORE_FILE, IgnoreRules
+from syncagent.core.reconcile import Reconciler
+from syncagent.engine.applying import Applier
+from syncagent.engine.context import Clock, Context, PeerView, VolumeOptions, Workers
+from syncagent.engine.fetching import Fetcher
+from syncagent.engine.identity import Identity
+from syncagent.engine.looking import Lookout
+from syncagent.engine.membership import NO_DIGEST, Membership
+from syncagent.engine.orders import see_to_the_unobtainable
+from syncagent.engine.problems import Problems
+from syncagent.engine.publishing import Publisher
+from syncagent.engine.receiving import Receiver
+from syncagent.engine.waiting import Barriers
+from syncagent.engine.walking import Walker
+from syncagent.ports import DirtyPath, Index, PeerMessage, Peers, PeerUp, Scanner, Tree, WatchLost
+from syncproto import messages as m
+from syncproto.limits import HEARTBEAT_SECONDS
+from syncproto.model import Entry, Path
+from syncproto.version import Dot
+
+log = logging.getLogger("syncagent.engine")
+
+ROOT_CHECK_SECONDS = 0.5
+COLLECT_SECONDS = 10.0
+STATE_PAUSE_SECONDS = 0.02
+TURNS_MAX = 8
+
+
+class Watch(Protocol):
+    """A running watcher, as far as the engine cares."""
+
+    @property
+    def mode(self) -> str:
+        """``events`` or ``poll``."""
+
+    def check(self, expected_directories: int) -> str | None:
+        """A sentence if it watches less than there is."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class Disk(Protocol):
+    """Opens the volume's root anew: after a halt the old descriptors lead to what is gone."""
+
+    def open(self) -> tuple[Scanner, Tree]:
+        """A scanner and a tree for the root as its path leads to it now. Raises ``OSError``."""
+
+    def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> Watch:
+        """Begin to watch the root."""
+
+
+class Volume:
+    """One volume. All methods but ``hint`` run on the engine's thread."""
+
+    def __init__(
+        self,
+        options: VolumeOptions,
+        agent: str,
+        *,
+        index: Index,
+        disk: Disk,
+        peers: Peers,
+        workers: Workers,
+        clock: Clock,
+        post: Callable[[Callable[[], None]], None],
+        rehello: Callable[[], None],
+    ) -> None:
+        scanner, tree = disk.open()
+        self.context = context = Context(
+            options, agent, index, scanner, tree, peers, workers, clock, Reconciler(index), Problems()
+        )
+        context.residues.update(index.residues())
+        self._disk = disk
+        self._post = post
+        self.rehello = rehello
+        self.brake = Brake(options.brake)
+        self.remote_brake = Brake(options.brake)
+        self.walker = Walker(context, changed=self._path_changed)
+        self.lookout = Lookout(
+            context,
+            self.brake,
+            walk=self.walker.add,
+            is_walking=self.walker.is_walking,
+            changed=self._path_changed,
+            root_is_sound=lambda: self.identity.check(),
+        )
+        self.walker.lookout = self.lookout
+        self.applier = Applier(context, self.remote_brake, want=self._want, look_again=self.lookout.look_again)
+        self.fetcher = Fetcher(context, self._staged)
+        self.publisher = Publisher(context)
+        self.receiver = Receiver(
+            context,
+            self.applier,
+            self.fetcher,
+            own_dots_ahead=lambda counter: self.identity.rolled_back(counter),
+            look_again=self.lookout.look_again,
+        )
+        self.membership = Membership(context)
+        self.barriers = Barriers(context, self.is_quiet)
+        self.identity = Identity(self)
+        self.watch: Watch | None = None
+        self.is_scanned = False
+        self.is_ready = False
+        self._started = context.now
+        self._next_root_check = 0.0
+        self._next_scan = 0.0
+        self._next_collect = context.now + COLLECT_SECONDS
+        self._state_due: float | None = None
+        self._state_sent = 0.0
+        self._pending_since: float | None = None
+        self.lost_contents: dict[Path, float] = {}
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Check the root, watch it, then look at everything."""
+        context = self.context
+        context.index.is_counted = lambda path: not context.rules.ignores(path)
+        self.identity.start()
+        if not context.halt:
+            self.resume()
+        context.index.commit(durable=True)
+
+    def resume(self) -> None:
+        """The root is sound: watch it from now on, then look at everything."""
+        context = self.context
+        context.scanner, context.tree = self._disk.open()
+        self._load_rules()
+        self._watch()
+        self.lookout.dirty = DirtySet()
+        self.membership.enlist()
+        self.walker.start_full()
+        self.is_scanned = False
+        self._next_scan = context.now + context.options.scan_interval
+        self.applier.wake_everything()
+
+    def reopen(self) -> tuple[Scanner, Tree]:
+        """The root as its path leads to it now. Raises ``OSError``."""
+        return self._disk.open()
+
+    def halted(self) -> None:
+        """Nothing is looked at, applied or answered any more."""
+        self.lookout.reset()
+        self.walker.reset()
+        self._state_soon()
+
+    def restarted(self) -> None:
+        """The index began anew: sessions too, so that peers learn the new incarnation."""
+        for peer in list(self.context.views):
+            self.peer_down(peer)
+        self.is_scanned = False
+        self.rehello()
+
+    def _watch(self) -> None:
+        if self.watch is not None:
+            self.watch.stop()
+        try:
+            self.watch = self._disk.watch(self.hint)
+        except OSError as error:
+            self.watch = None
+            self.context.problems.add(
+                "watch",
+                f"the volume cannot be watched: {error}",
+                remedy="raise fs.inotify.max_user_watches and max_user_instances; until then it is scanned every 10 s",
+                wall_ns=self.context.clock.wall_ns(),
+            )
+
+    def stop(self) -> None:
+        """End the watcher; what is staged stays for the next start."""
+        if self.watch is not None:
+            self.watch.stop()
+            self.watch = None
+        if not self.context.halt:
+            self.context.tree.flush()
+        self.context.index.commit(durable=True)
+        self.context.index.close()
+
+    def hint(self, hint: DirtyPath | WatchLost) -> None:
+        """From any thread: something may have changed."""
+        self._post(lambda: self.on_hint(hint))
+
+    def on_hint(self, hint: DirtyPath | WatchLost) -> None:
+        """Mark what a hint names."""
+        context = self.context
+        if context.halt:
+            return
+        if isinstance(hint, WatchLost):
+            log.info("volume %s: scanning everything: %s", context.options.name, hint.reason)
+            context.count("full_scans")
+            self.walker.start_full()
+            return
+        if not hint.path:
+            self.walker.add(b"")
+        elif hint.is_closed:
+            self.lookout.dirty.mark_closed(hint.path, context.now)
+        else:
+            self.lookout.dirty.mark_growing(hint.path, context.now)
+        if hint.is_tree and hint.path:
+            self.walker.add(hint.path)
+
+    # -- what the parts tell each other ------------------------------------------------------------------------
+
+    def _want(self, entry: Entry) -> None:
+        self.fetcher.want(entry)
+
+    def _staged(self, dots: set[Dot]) -> None:
+        self.applier.wake(dots)
+
+    def _path_changed(self, path: Path) -> None:
+        self.applier.wake_path(path)
+        self.applier.restyle_later(path)
+        if path == IGNORE_FILE:
+            self._load_rules()
+
+    def _load_rules(self) -> None:
+        context = self.context
+        try:
+            text = context.scanner.read_ignore_file() or b""
+        except OSError as error:
+            context.problems.add(
+                "rules", f".syncignore cannot be read: {error}", remedy="make it readable", path=IGNORE_FILE
+            )
+            return
+        context.problems.clear("rules", IGNORE_FILE)
+        if text == context.rules.text and self._state_sent:
+            return
+        context.rules = IgnoreRules(text)
+        for fault in context.rules.faults:
+            context.problems.add("rules", fault, remedy="correct the line", path=IGNORE_FILE)
+        context.index.recount()
+        context.is_changed = True
+        if self.is_scanned:
+            self.walker.start_full()
+
+    # -- peers ---------------------------------------------------------------------------------------------------
+
+    def peer_up(self, event: PeerUp, hello: m.VolumeHello) -> None:
+        """Another agent that has this volume is connected."""
+        context = self.context
+        if not self.identity.accepts(event, hello):
+            return
+        view = PeerView(event.peer, event.hello.agent, hello.incarnation, hello)
+        context.views[event.peer] = view
+        self.membership.replace_namesakes(view)
+        context.peers.send(event.peer, self.membership.list_message())
+        context.peers.send(event.peer, self.state_message())
+        self.receiver.peer_up(view)
+
+    def peer_down(self, peer: str) -> None:
+        """The session is over."""
+        if self.context.views.pop(peer, None) is not None:
+            self.fetcher.peer_gone(peer)
+            self.receiver.peer_gone(peer)
+            self.barriers.peer_gone(peer)
+            self._state_soon()
+
+    def on_message(self, event: PeerMessage) -> None:
+        """A message of a connected peer about this volume."""
+        view = self.context.views.get(event.peer)
+        if view is None:
+            return
+        match event.message:
+            case m.VolumeState() as state:
+                if self.membership.on_state(view, state):
+                    self.fetcher.peer_progressed(view.peer)
+                self.receiver.heard_state(view, state)
+            case m.Members() as listed:
+                if self.membership.on_members(listed):
+                    self.tell_members()
+            case m.Pull() as pull:
+                self._finish()
+                self.publisher.on_pull(view, pull)
+            case m.Delta() as delta:
+                self.receiver.on_delta(view, delta, event.frames)
+            case m.ManifestRequest() as request:
+                self.publisher.on_manifest_request(view, request)
+            case m.ManifestData() as data:
+                self.fetcher.on_manifest(view.peer, data)
+            case m.ChunkRequest() as chunk_request:
+                self.publisher.on_chunk_request(view, chunk_request)
+            case m.ChunkData() as chunks:
+                self.fetcher.on_chunks(view.peer, chunks, event.frames)
+            case m.Barrier() as barrier:
+                self.barriers.on_barrier(view, barrier)
+            case m.BarrierReply() as reply:
+                self.barriers.on_reply(view, reply)
+
+    def tell_members(self) -> None:
+        """Send the member list to all."""
+        for peer in self.context.views:
+            self.context.peers.send(peer, self.membership.list_message())
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Do all that is due."""
+        context, now = self.context, self.context.now
+        if now >= self._next_root_check:
+            self._next_root_check = now + ROOT_CHECK_SECONDS
+            self.identity.check_now_and_then()
+            see_to_the_unobtainable(self)
+        for _ in range(TURNS_MAX):
+            self.lookout.run()
+            self.walker.run()
+            if not self.applier.run():
+                break
+        self.fetcher.pump()
+        self.receiver.run()
+        self._scan_progress()
+        self._finish()
+        self.barriers.run()
+        if self._state_due is not None and self._state_due <= now or now - self._state_sent >= HEARTBEAT_SECONDS:
+            self._send_state()
+        if now >= self._next_collect:
+            self._next_collect = now + COLLECT_SECONDS
+            self._tidy()
+        if now >= self._next_scan and self.is_scanned and not context.halt:
+            self._next_scan = now + self._scan_interval()
+            self.walker.start_full()
+
+    def _scan_interval(self) -> float:
+        is_watched = self.watch is not None and self.watch.mode == "events"
+        return self.context.options.scan_interval if is_watched else min(10.0, self.context.options.scan_interval)
+
+    def next_due(self) -> float:
+        """When ``run`` must be called again, if nothing comes in before."""
+        context = self.context
+        times = [self._next_root_check, self._next_collect, self._state_sent + HEARTBEAT_SECONDS, self._state_due]
+        if not context.halt:
+            times += [self.lookout.next_due(), self.applier.next_due(), self.receiver.next_due()]
+            times.append(self.barriers.next_due())
+            if len(self.fetcher) and context.views:
+                times.append(context.now + 0.1)
+            if not self.applier.is_idle():
+                times.append(context.now)
+        return min(when for when in times if when is not None)
+
+    def is_quiet(self) -> bool:
+        """Whether all that was known to be dirty has been looked at; a halted volume has nothing to look at."""
+        if self.context.halt:
+            return True
+        return self.is_scanned and self.lookout.is_quiet() and not self.walker.is_walking()
+
+    def _scan_progress(self) -> None:
+        context = self.context
+        if context.halt or self.walker.is_walking() or self.lookout.jobs or self.lookout.gone:
+            return
+        if self.walker.is_full:
+            self.walker.is_full = False
+            self.identity.scanned()
+            if not self.is_scanned:
+                log.info("volume %s: scanned, %d entries", context.options.name, context.index.live_count)
+            self.is_scanned = True
+            self._check_watch()
+        if self.is_scanned and not self.is_ready:
+            self.is_ready = self._has_what_others_had()
+
+    def _check_watch(self) -> None:
+        if self.watch is None:
+            return
+        sentence = self.watch.check(self.walker.directories)
+        if sentence:
+            self.context.problems.add(
+                "watch", sentence, remedy="see the sentence", wall_ns=self.context.clock.wall_ns()
+            )
+        else:
+            self.context.problems.clear("watch")
+
+    def _has_what_others_had(self) -> bool:
+        context = self.context
+        if context.index.pending_count:
+            return False
+        if context.views:
+            return all(view.is_pulled for view in context.views.values())
+        return not self.membership.others() or context.now - self._started > context.options.ready_wait
+
+    def _finish(self) -> None:
+        """Acknowledge, make durable, commit once for all that was done, and tell."""
+        context, index = self.context, self.context.index
+        if not context.is_changed and not context.is_applied:
+            return
+        before = index.applied
+        context.reconciler.acknowledge()
+        if context.is_applied:
+            context.tree.flush()
+        index.commit(durable=index.applied != before)
+        context.is_changed = context.is_applied = False
+        if not index.pending_count:
+            self._pending_since = None
+        elif self._pending_since is None:
+            self._pending_since = context.now
+        self.publisher.push()
+        self._state_soon()
+
+    def _state_soon(self) -> None:
+        if self._state_due is None:
+            self._state_due = max(self.context.now, self._state_sent + STATE_PAUSE_SECONDS)
+
+    def _send_state(self) -> None:
+        self._state_due, self._state_sent = None, self.context.now
+        if self.context.views:
+            state = self.state_message()
+            for peer in self.context.views:
+                self.context.peers.send(peer, state)
+
+    def state_message(self) -> m.VolumeState:
+        """What this replica knows and has applied, and what it has heard of others."""
+        context, index = self.context, self.context.index
+        return m.VolumeState(
+            volume=context.id,
+            incarnation=index.origin,
+            sequence=index.sequence,
+            known=index.known,
+            applied=index.applied,
+            digest=index.digest if not context.halt else NO_DIGEST,
+            entries=index.live_count,
+            pending=index.pending_count,
+            collected=index.collected,
+            is_held=self.is_held_back(),
+            relayed=self.membership.relayed(),
+        )
+
+    def own_lag_seconds(self) -> float | None:
+        """For how long something has been pending here; None if it is not known."""
+        return None if self._pending_since is None else round(self.context.now - self._pending_since, 3)
+
+    def is_held_back(self) -> bool:
+        """Whether something here keeps replicas from being equal until a person acts, or a look is under way."""
+        return bool(
+            self.context.halt
+            or self.lookout.held
+            or self.applier.held
+            or self.context.problems.is_blocking()
+            or not self.is_scanned
+        )
+
+    def _tidy(self) -> None:
+        """Now and then: drop what nobody needs any more."""
+        context, index = self.context, self.context.index
+        self.membership.retire_the_long_silent()
+        self.fetcher.drop_unwanted()
+        if context.halt or not self.is_quiet():
+            return
+        others = [self.membership.applied_of(member.incarnation) for member in self.membership.others()]
+        if context.reconciler.collect(others):
+            context.is_changed = True
+        if not index.pending_count and not len(self.fetcher):
+            context.tree.unstage(None)
+            index.prune_manifests()

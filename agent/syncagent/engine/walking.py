@@ -1,0 +1,155 @@
+"""Walks directories: the truth that hints only hurry up.
+
+A listing is compared with the index, directory by directory, so that a walk needs no memory of the whole tree and may
+be interrupted anywhere. An unchanged path is not opened.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from syncagent.core.plan import StatKey
+from syncagent.engine.context import Context
+from syncagent.engine.looking import BATCH_PATHS, Lookout
+from syncagent.ports import Absent, Listing, Observation, Row, ScanProblem
+from syncproto.model import Kind, Path
+
+log = logging.getLogger("syncagent.engine")
+
+DIRECTORIES_PER_JOB = 64
+LISTS_AT_ONCE = 2
+
+
+class Walker:
+    """Directories still to be listed. A full walk goes down everywhere, a walk of a new directory only into the new."""
+
+    def __init__(self, context: Context, *, changed: Callable[[Path], None]) -> None:
+        self._context = context
+        self._changed = changed
+        self.lookout: Lookout | None = None
+        self._queue: deque[Path] = deque()
+        self._queued: set[Path] = set()
+        self._backlog: deque[Path] = deque()
+        self.jobs = 0
+        self.is_full = False
+        self.directories = 0
+        """How many directories the last full walk has listed: the watcher is compared with it."""
+        self.shown: set[Path] = set()
+
+    def reset(self) -> None:
+        """Forget what was to be walked."""
+        self._queue.clear()
+        self._queued.clear()
+        self._backlog.clear()
+        self.is_full = False
+
+    def is_walking(self) -> bool:
+        """Whether anything is still to be listed or examined."""
+        return bool(self._queue or self.jobs or self._backlog)
+
+    def start_full(self) -> None:
+        """Look at everything."""
+        self.reset()
+        self.is_full = True
+        self.directories = 0
+        self.add(b"")
+
+    def add(self, directory: Path) -> None:
+        """List this directory, and go on into what is new below it."""
+        if directory not in self._queued:
+            self._queued.add(directory)
+            self._queue.append(directory)
+
+    def run(self) -> None:
+        """Begin as many listings and looks as the bounds allow."""
+        lookout, context = self.lookout, self._context
+        assert lookout is not None
+        if context.halt:
+            return
+        while self._backlog and lookout.jobs < LISTS_AT_ONCE:
+            batch = [self._backlog.popleft() for _ in range(min(BATCH_PATHS, len(self._backlog)))]
+            lookout.examine(batch)
+        if len(self._backlog) > 16 * BATCH_PATHS:
+            return
+        while self._queue and self.jobs < LISTS_AT_ONCE:
+            batch = [self._queue.popleft() for _ in range(min(DIRECTORIES_PER_JOB, len(self._queue)))]
+            self._queued.difference_update(batch)
+            self._list(batch)
+
+    def _list(self, directories: list[Path]) -> None:
+        scanner = self._context.scanner
+
+        def done(result: object) -> None:
+            self.jobs -= 1
+            if not isinstance(result, list):
+                log.error("volume %s: a listing failed: %s", self._context.options.name, result)
+                return
+            for path, listing in zip(directories, result, strict=True):
+                if not self._context.halt:
+                    self._listed(path, listing)
+
+        self.jobs += 1
+        self._context.workers.submit(lambda: [scanner.list_directory(path) for path in directories], done)
+
+    def _listed(self, path: Path, listing: Listing | Absent | ScanProblem) -> None:
+        context, lookout = self._context, self.lookout
+        assert lookout is not None
+        if isinstance(listing, Absent):
+            if path:
+                lookout.missed(path)
+            return
+        if isinstance(listing, ScanProblem):
+            context.problems.add(
+                "unreadable",
+                f"cannot be listed: {listing.reason}",
+                remedy="give the agent the right to read and enter it",
+                path=path,
+                is_blocking=True,
+                wall_ns=context.clock.wall_ns(),
+            )
+            return
+        context.problems.clear("unreadable", path)
+        self.directories += 1
+        rows = {row.entry.path.rpartition(b"/")[2]: row for row in context.index.children(path)}
+        strangers = set()
+        for stranger in listing.unsupported:
+            strangers.add(stranger.path.rpartition(b"/")[2])
+            context.problems.add("unsupported", stranger.reason, path=stranger.path, wall_ns=context.clock.wall_ns())
+            lookout.missed_below_a_stranger(stranger.path, context.index.row(stranger.path))
+        for name, stat in listing.children:
+            child = path + b"/" + name if path else name
+            self._compare(child, stat, rows.pop(name, None))
+        for name, row in rows.items():
+            if name not in strangers and row.entry.is_live:
+                lookout.missed(row.entry.path)
+
+    def _compare(self, path: Path, stat: StatKey, row: Row | None) -> None:
+        context, lookout = self._context, self.lookout
+        assert lookout is not None
+        is_directory = stat.is_directory
+        if lookout.is_left_out(path) or is_directory and context.rules.ignores(path, is_directory=True):
+            return
+        is_live = row is not None and row.entry.is_live
+        if row is not None and is_live and row.stat == stat:
+            lookout.gone.pop(path, None)
+            if self.is_full:
+                self._changed(path)
+        elif not is_live and not is_directory and (known := self._same_inode(stat)) is not None:
+            lookout.found([(path, row.stat if row else None, _as_observed(path, known))])
+        elif path not in lookout.dirty:
+            self._backlog.append(path)
+        if is_directory and (self.is_full or not is_live) and (is_live or path in context.residues):
+            self.add(path)
+
+    def _same_inode(self, stat: StatKey) -> Row | None:
+        """The row of the very same file under another name, untouched since: its content is known without reading."""
+        return next((row for row in self._context.index.by_inode(stat.inode) if row.stat == stat), None)
+
+
+def _as_observed(path: Path, row: Row) -> Observation:
+    assert row.stat is not None and row.attributes is not None
+    kind = row.entry.kind
+    content = row.entry.content if kind in (Kind.FILE, Kind.SYMLINK) else None
+    return Observation(path, kind, row.stat, row.attributes, content, None, row.entry.sparse)
