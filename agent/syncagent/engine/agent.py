@@ -29,13 +29,22 @@ class _Peer:
 class Agent:
     """Routes inputs to volumes. All methods run on the engine's thread."""
 
-    def __init__(self, name: str, version: str, clock: Clock, addresses: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        clock: Clock,
+        addresses: Callable[[], Iterable[str]],
+        release: Callable[[str, int], None],
+    ) -> None:
+        """``addresses`` gives the configured peers; ``release`` gives a peer its credit back."""
         self.name = name
         self.version = version
         self.clock = clock
         self.volumes: dict[str, Volume] = {}
         self.commands = Commands(self)
         self._addresses = addresses
+        self._release = release
         self._peers: dict[str, _Peer] = {}
         self._troubles: dict[str, str] = {}
         self._by_id: dict[bytes, Volume] = {}
@@ -70,8 +79,11 @@ class Agent:
                 for volume in self.volumes.values():
                     volume.peer_down(peer)
             case PeerMessage(message=message):
-                if (volume := self._by_id.get(message.volume)) is not None:
-                    volume.on_message(event)
+                addressed = self._by_id.get(message.volume)
+                if addressed is not None:
+                    addressed.on_message(event)
+                if event.size:
+                    self._release(event.peer, event.size)
             case PeerTrouble(address=address, reason=reason):
                 if reason:
                     self._troubles[address] = reason
@@ -84,13 +96,13 @@ class Agent:
         self._troubles.pop(event.address, None)
         log.info("peer %s is connected (%s)", event.hello.agent, event.address)
         for hello in event.hello.volumes:
-            volume = self._by_id.get(hello.volume)
-            if volume is None:
+            mine = self._by_id.get(hello.volume)
+            if mine is None:
                 continue
-            if event.address and not volume.context.index.get(ANSWERED_KEY + event.address):
-                volume.context.index.set(ANSWERED_KEY + event.address, b"1")
-                volume.context.is_changed = True
-            volume.peer_up(event, hello)
+            if event.address and not mine.context.index.get(ANSWERED_KEY + event.address):
+                mine.context.index.set(ANSWERED_KEY + event.address, b"1")
+                mine.context.is_changed = True
+            mine.peer_up(event, hello)
 
     def run(self) -> float:
         """Do all that is due; gives the time of the monotonic clock when it must be called again."""

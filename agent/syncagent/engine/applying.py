@@ -13,9 +13,10 @@ from syncagent.core.brake import Brake
 from syncagent.core.plan import Keep, MakeDirectory, Remove, Step
 from syncagent.core.reconcile import Reconciler
 from syncagent.core.state import Overlay
-from syncagent.core.transition import Change, plan, restyle
+from syncagent.core.transition import Change, plan
 from syncagent.engine.context import Context
 from syncagent.engine.problems import printable
+from syncagent.engine.styling import Styler
 from syncagent.ports import Applied, Failed, Listing, NotEmpty, Outcome, Stale
 from syncproto.model import Entry, Kind, Path
 from syncproto.version import Dot, Vector, covers
@@ -46,7 +47,7 @@ class Applier:
         self._waiting: dict[Dot, float] = {}
         self._parked: dict[Dot, tuple[float, int]] = {}
         self._copying: set[bytes] = set()
-        self._restyle: set[Path] = set()
+        self.styler = Styler(context, look_again)
         self._paused_until = 0.0
         self.held: set[Dot] = set()
         self._released: set[Dot] = set()
@@ -68,13 +69,9 @@ class Applier:
         self._parked.clear()
         self._candidates.update(entry.dot for entry in self._context.index.pending())
 
-    def restyle_later(self, path: Path) -> None:
-        """The path's entry may want other attributes than the disk has."""
-        self._restyle.add(path)
-
     def is_idle(self) -> bool:
         """Whether nothing can be done before something new happens."""
-        return not self._candidates and not self._restyle
+        return not self._candidates and self.styler.is_idle()
 
     def next_due(self) -> float | None:
         """When a parked entry is tried again."""
@@ -109,7 +106,7 @@ class Applier:
         if progress:
             context.is_changed = True
             self._candidates.update(self._waiting)
-        self._restyle_all()
+        self.styler.run()
         return progress
 
     def _resolve(self, entry: Entry) -> bool:
@@ -119,7 +116,7 @@ class Applier:
             return True
         if context.reconciler.is_settled(current):
             context.reconciler.settle(current)
-            self._restyle.add(current.path)
+            self.styler.later(current.path)
             self._forget(current.dot)
             return True
         if current.dot in self.held:
@@ -210,7 +207,7 @@ class Applier:
             elif change.is_structural and context.rules.ignores(change.path):
                 context.index.set_stat(change.path, None, None)
             else:
-                self._restyle.add(change.path)
+                self.styler.later(change.path)
         for outcome in outcomes:
             if isinstance(outcome, Applied):
                 if outcome.stat is not None:
@@ -231,7 +228,7 @@ class Applier:
             return None
         for row in context.index.by_content(entry.content)[:16]:
             for pending in context.index.pending_at(row.entry.path):
-                is_old_name = covers(dict(entry.carried), row.entry.dot) and row.entry.path not in self._parked
+                is_old_name = covers(dict(entry.carried), row.entry.dot)
                 if is_old_name and not pending.is_live and pending.has_seen(row.entry) and pending.dot not in self.held:
                     return pending
         return None
@@ -335,48 +332,6 @@ class Applier:
                 is_blocking=True,
                 wall_ns=context.clock.wall_ns(),
             )
-
-    # -- attributes -----------------------------------------------------------------------------------
-
-    def _restyle_all(self) -> None:
-        paths, self._restyle = self._restyle, set()
-        index = self._context.index
-        for path in paths:
-            row = index.row(path)
-            if row is None or not row.entry.is_live or row.stat is None or row.attributes is None:
-                continue
-            step = restyle(row.entry, row.stat, row.attributes)
-            if step is None:
-                continue
-            outcome = self._context.tree.apply([step])[-1]
-            self._context.is_applied = self._context.is_changed = True
-            if isinstance(outcome, Applied):
-                index.set_stat(path, outcome.stat, outcome.attributes)
-                self._note_unapplied(path)
-            elif isinstance(outcome, Failed):
-                self._context.problems.add(
-                    "attributes",
-                    f"attributes cannot be set: {outcome.reason}",
-                    path=path,
-                    remedy="give the agent the right",
-                )
-            else:
-                self._look_again(path, self._context.now)
-
-    def _note_unapplied(self, path: Path) -> None:
-        row = self._context.index.row(path)
-        still = row is not None and row.stat is not None and row.attributes is not None
-        if still and row is not None and row.stat is not None and row.attributes is not None:
-            if restyle(row.entry, row.stat, row.attributes) is not None:
-                self._context.problems.add(
-                    "unapplied",
-                    "the owner or attributes are kept for others but may not be applied here",
-                    path=path,
-                    remedy="run the agent with CAP_CHOWN and CAP_FOWNER, or as the owner",
-                )
-                return
-        self._context.problems.clear("unapplied", path)
-        self._context.problems.clear("attributes", path)
 
     # -- the brake at the receiver ----------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def revert(volume: Volume) -> int:
         entry = context.index.pending_entry(dot)
         if entry is not None:
             context.reconciler.give_up(entry)
-            applier.restyle_later(entry.path)
+            applier.styler.later(entry.path)
     context.is_changed = True
     return len(local) + len(dots)
 
@@ -100,7 +100,7 @@ def _nobody_has(volume: Volume, want: Want) -> None:
                 printable(entry.path),
             )
             context.reconciler.give_up(entry)
-            volume.applier.restyle_later(entry.path)
+            volume.applier.styler.later(entry.path)
             context.is_changed = True
             continue
         context.problems.add(

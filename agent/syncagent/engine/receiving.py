@@ -188,7 +188,7 @@ class Receiver:
         view.is_pulled = True
         context.is_changed = True
         for entry in unit.entries:
-            self._applier.restyle_later(entry.path)
+            self._applier.styler.later(entry.path)
         fresh = [e for e in index.changed_since(before) if index.pending_entry(e.dot) is not None]
         self._applier.wake(entry.dot for entry in fresh)
         for entry in fresh:

@@ -137,9 +137,9 @@ def why(volume: Volume, path: Path) -> WhyStatus:
     if row is not None and row.entry.is_live:
         state = "replicated"
         entry = row.entry
-        what = {Kind.FILE: f"a file of {entry.size} bytes", Kind.DIRECTORY: "a directory", Kind.SYMLINK: "a symlink"}
+        kinds = {Kind.FILE: f"a file of {entry.size} bytes", Kind.DIRECTORY: "a directory", Kind.SYMLINK: "a symlink"}
         details.append(
-            f"{what[entry.kind]}, last changed by {entry.origin.rpartition('.')[0]} (change {entry.counter})"
+            f"{kinds[entry.kind]}, last changed by {entry.origin.rpartition('.')[0]} (change {entry.counter})"
         )
         if entry.is_copy:
             details.append("it is a conflict copy")

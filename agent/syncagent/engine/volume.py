@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Protocol
 
 from syncagent.core.brake import Brake
 from syncagent.core.dirty import DirtySet
 from syncagent.core.ignore import IGNORE_FILE, IgnoreRules
 from syncagent.core.reconcile import Reconciler
 from syncagent.engine.applying import Applier
-from syncagent.engine.context import Clock, Context, PeerView, VolumeOptions, Workers
+from syncagent.engine.context import Context, PeerView, VolumeOptions
 from syncagent.engine.fetching import Fetcher
 from syncagent.engine.identity import Identity
 from syncagent.engine.looking import Lookout
@@ -20,9 +18,11 @@ from syncagent.engine.orders import see_to_the_unobtainable
 from syncagent.engine.problems import Problems
 from syncagent.engine.publishing import Publisher
 from syncagent.engine.receiving import Receiver
+from syncagent.engine.routing import Router
+from syncagent.engine.surroundings import Hints, Surroundings, Watch
 from syncagent.engine.waiting import Barriers
 from syncagent.engine.walking import Walker
-from syncagent.ports import DirtyPath, Index, PeerMessage, Peers, PeerUp, Scanner, Tree, WatchLost
+from syncagent.ports import DirtyPath, PeerMessage, PeerUp, Scanner, Tree, WatchLost
 from syncproto import messages as m
 from syncproto.limits import HEARTBEAT_SECONDS
 from syncproto.model import Entry, Path
@@ -36,54 +36,27 @@ STATE_PAUSE_SECONDS = 0.02
 TURNS_MAX = 8
 
 
-class Watch(Protocol):
-    """A running watcher, as far as the engine cares."""
-
-    @property
-    def mode(self) -> str:
-        """``events`` or ``poll``."""
-
-    def check(self, expected_directories: int) -> str | None:
-        """A sentence if it watches less than there is."""
-
-    def stop(self) -> None:
-        """End it."""
-
-
-class Disk(Protocol):
-    """Opens the volume's root anew: after a halt the old descriptors lead to what is gone."""
-
-    def open(self) -> tuple[Scanner, Tree]:
-        """A scanner and a tree for the root as its path leads to it now. Raises ``OSError``."""
-
-    def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> Watch:
-        """Begin to watch the root."""
-
-
 class Volume:
-    """One volume. All methods but ``hint`` run on the engine's thread."""
+    """One volume. All methods run on the engine's thread."""
 
-    def __init__(
-        self,
-        options: VolumeOptions,
-        agent: str,
-        *,
-        index: Index,
-        disk: Disk,
-        peers: Peers,
-        workers: Workers,
-        clock: Clock,
-        post: Callable[[Callable[[], None]], None],
-        rehello: Callable[[], None],
-    ) -> None:
-        scanner, tree = disk.open()
+    def __init__(self, options: VolumeOptions, agent: str, around: Surroundings) -> None:
+        scanner, tree = around.disk.open()
         self.context = context = Context(
-            options, agent, index, scanner, tree, peers, workers, clock, Reconciler(index), Problems()
+            options=options,
+            agent=agent,
+            index=around.index,
+            scanner=scanner,
+            tree=tree,
+            peers=around.peers,
+            workers=around.workers,
+            clock=around.clock,
+            reconciler=Reconciler(around.index),
+            problems=Problems(),
         )
-        context.residues.update(index.residues())
-        self._disk = disk
-        self._post = post
-        self.rehello = rehello
+        context.residues.update(context.index.residues())
+        self._disk = around.disk
+        self._rehello = around.rehello
+        self.hints = Hints(around.post, self.on_hint)
         self.brake = Brake(options.brake)
         self.remote_brake = Brake(options.brake)
         self.walker = Walker(context, changed=self._path_changed)
@@ -109,6 +82,7 @@ class Volume:
         self.membership = Membership(context)
         self.barriers = Barriers(context, self.is_quiet)
         self.identity = Identity(self)
+        self._router = Router(self)
         self.watch: Watch | None = None
         self.is_scanned = False
         self.is_ready = False
@@ -160,13 +134,13 @@ class Volume:
         for peer in list(self.context.views):
             self.peer_down(peer)
         self.is_scanned = False
-        self.rehello()
+        self._rehello()
 
     def _watch(self) -> None:
         if self.watch is not None:
             self.watch.stop()
         try:
-            self.watch = self._disk.watch(self.hint)
+            self.watch = self._disk.watch(self.hints.put)
         except OSError as error:
             self.watch = None
             self.context.problems.add(
@@ -185,10 +159,6 @@ class Volume:
             self.context.tree.flush()
         self.context.index.commit(durable=True)
         self.context.index.close()
-
-    def hint(self, hint: DirtyPath | WatchLost) -> None:
-        """From any thread: something may have changed."""
-        self._post(lambda: self.on_hint(hint))
 
     def on_hint(self, hint: DirtyPath | WatchLost) -> None:
         """Mark what a hint names."""
@@ -219,7 +189,7 @@ class Volume:
 
     def _path_changed(self, path: Path) -> None:
         self.applier.wake_path(path)
-        self.applier.restyle_later(path)
+        self.applier.styler.later(path)
         if path == IGNORE_FILE:
             self._load_rules()
 
@@ -268,33 +238,8 @@ class Volume:
     def on_message(self, event: PeerMessage) -> None:
         """A message of a connected peer about this volume."""
         view = self.context.views.get(event.peer)
-        if view is None:
-            return
-        match event.message:
-            case m.VolumeState() as state:
-                if self.membership.on_state(view, state):
-                    self.fetcher.peer_progressed(view.peer)
-                self.receiver.heard_state(view, state)
-            case m.Members() as listed:
-                if self.membership.on_members(listed):
-                    self.tell_members()
-            case m.Pull() as pull:
-                self._finish()
-                self.publisher.on_pull(view, pull)
-            case m.Delta() as delta:
-                self.receiver.on_delta(view, delta, event.frames)
-            case m.ManifestRequest() as request:
-                self.publisher.on_manifest_request(view, request)
-            case m.ManifestData() as data:
-                self.fetcher.on_manifest(view.peer, data)
-            case m.ChunkRequest() as chunk_request:
-                self.publisher.on_chunk_request(view, chunk_request)
-            case m.ChunkData() as chunks:
-                self.fetcher.on_chunks(view.peer, chunks, event.frames)
-            case m.Barrier() as barrier:
-                self.barriers.on_barrier(view, barrier)
-            case m.BarrierReply() as reply:
-                self.barriers.on_reply(view, reply)
+        if view is not None:
+            self._router.route(view, event)
 
     def tell_members(self) -> None:
         """Send the member list to all."""
@@ -318,7 +263,7 @@ class Volume:
         self.fetcher.pump()
         self.receiver.run()
         self._scan_progress()
-        self._finish()
+        self.finish()
         self.barriers.run()
         if self._state_due is not None and self._state_due <= now or now - self._state_sent >= HEARTBEAT_SECONDS:
             self._send_state()
@@ -385,7 +330,7 @@ class Volume:
             return all(view.is_pulled for view in context.views.values())
         return not self.membership.others() or context.now - self._started > context.options.ready_wait
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Acknowledge, make durable, commit once for all that was done, and tell."""
         context, index = self.context, self.context.index
         if not context.is_changed and not context.is_applied:

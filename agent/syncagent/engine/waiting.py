@@ -36,7 +36,7 @@ class Barriers:
         self._drawn = 0
 
     def begin(self) -> bytes:
-        """Ask all that can be reached what they know, once they have looked at what is dirty; gives the barrier's id."""
+        """Ask all that can be reached to look at what is dirty and say what they know; gives the barrier's id."""
         self._drawn += 1
         seed = f"{self._context.index.origin}:{self._drawn}:{self._context.clock.wall_ns()}"
         number: bytes = xxhash.xxh64(seed.encode()).digest()

@@ -1,0 +1,91 @@
+"""The control port on the running engine: every call is answered on the engine's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+from syncagent.engine import Agent
+from syncagent.engine.commands import WaitToken
+from syncagent.service.loop import Loop
+from syncagent.status import (
+    CommandRefused,
+    ConflictStatus,
+    HeldStatus,
+    ProblemStatus,
+    ReadyResult,
+    Status,
+    WaitResult,
+    WhyStatus,
+)
+
+T = TypeVar("T")
+
+
+class EngineControl:
+    """Brings questions and orders to the engine."""
+
+    def __init__(self, agent: Agent, loop: Loop, counters: Callable[[], dict[str, int]]) -> None:
+        self._agent = agent
+        self._loop = loop
+        self._counters = counters
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        try:
+            return self._loop.ask(question)
+        except FutureTimeout as error:
+            raise CommandRefused("the agent is busy and has not answered within 30 s; ask again", 3) from error
+
+    def status(self) -> Status:
+        return self._ask(self._agent.status)
+
+    def wait_token(self, volume: str | None) -> object:
+        return self._ask(lambda: self._agent.commands.wait_token(volume))
+
+    def wait_check(self, token: object, members: int | None) -> WaitResult:
+        assert isinstance(token, WaitToken)
+        return self._ask(lambda: self._agent.commands.wait_check(token, members))
+
+    def ready(self) -> ReadyResult:
+        return self._ask(self._agent.commands.ready)
+
+    def forget(self, volume: str | None, name: str) -> list[str]:
+        return self._ask(lambda: self._agent.commands.forget(volume, name))
+
+    def adopt(self, volume: str) -> list[str]:
+        return self._ask(lambda: self._agent.commands.adopt(volume))
+
+    def held(self, volume: str | None) -> list[HeldStatus]:
+        return self._ask(lambda: self._agent.commands.held(volume))
+
+    def release(self, volume: str | None) -> list[str]:
+        return self._ask(lambda: self._agent.commands.release(volume))
+
+    def revert(self, volume: str | None) -> list[str]:
+        return self._ask(lambda: self._agent.commands.revert(volume))
+
+    def conflicts(self, volume: str | None) -> list[ConflictStatus]:
+        return self._ask(lambda: self._agent.commands.conflicts(volume))
+
+    def problems(self, volume: str | None) -> list[ProblemStatus]:
+        return self._ask(lambda: self._agent.commands.problems(volume))
+
+    def why(self, volume: str | None, path: bytes) -> WhyStatus:
+        return self._ask(lambda: self._agent.commands.why(volume, path))
+
+    def rescan(self, volume: str | None) -> list[str]:
+        return self._ask(lambda: self._agent.commands.rescan(volume))
+
+    def counters(self) -> dict[str, float]:
+        """Everything that is counted, under Prometheus names."""
+        totals: dict[str, float] = {f"syncagent_{k}_total": float(v) for k, v in self._counters().items()}
+        for name, volume in self._agent.volumes.items():
+            for key, value in dict(volume.context.counters).items():
+                label = f"syncagent_{key}_total"
+                totals[label] = totals.get(label, 0.0) + value
+            del name
+        return totals
+
+    def is_alive(self) -> bool:
+        return self._loop.is_alive()

@@ -1,0 +1,60 @@
+"""A volume's root on the real disk, for the engine to open and to watch."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+
+from syncagent.config import VolumeConfig
+from syncagent.ports import DirtyPath, WatchLost
+from syncagent.scanner import VolumeScanner
+from syncagent.tree import VolumeTree
+from syncagent.watcher import PollingWatcher, Watcher, open_watcher
+
+
+class VolumeBusy(Exception):
+    """Another agent has this volume; the text says which volume and what to do."""
+
+
+class RealDisk:
+    """Opens scanner, tree and watcher of one volume, and keeps other agents away from its root."""
+
+    def __init__(self, config: VolumeConfig) -> None:
+        self._config = config
+        self._lock: int | None = None
+
+    def open(self) -> tuple[VolumeScanner, VolumeTree]:
+        """For the root as its path leads to it now. Raises ``OSError``, and ``VolumeBusy``."""
+        path = self._config.path
+        self._lock_root(path)
+        return VolumeScanner(path), VolumeTree(path)
+
+    def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> Watcher | PollingWatcher:
+        """Begin to watch the root. Raises ``OSError``."""
+        config = self._config
+        if config.watch == "poll":
+            poller = PollingWatcher(emit, interval_seconds=config.poll_interval)
+            poller.start()
+            return poller
+        return open_watcher(config.path, emit, ignore=lambda path: False, poll_seconds=config.poll_interval)
+
+    def _lock_root(self, path: bytes) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and not self._is_ours(descriptor):
+                os.close(descriptor)
+                raise VolumeBusy(
+                    f"volume {self._config.name}: another agent already has {os.fsdecode(path)}; "
+                    "stop it, or give this one another directory"
+                ) from error
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = descriptor
+
+    def _is_ours(self, descriptor: int) -> bool:
+        """Whether the root is locked by this very process, from an earlier opening."""
+        return self._lock is not None and os.path.sameopenfile(self._lock, descriptor)
