@@ -98,8 +98,7 @@ def test_the_attributes_that_are_used_exist(tmp_path: Path) -> None:
         assert group._callback is group and group.is_active
         watch = reader._get_or_create_watch(os.fsencode(tmp_path), group.event_mask)
         assert reader._watch_for_wd[watch.wd] is watch and watch.callbacks == {group._id: group}
-        assert list(group._active_callbacks_by_watch) == [watch.wd]
-        assert group._active_callbacks_by_path == {os.fsencode(tmp_path): watch.wd}
+        assert group._active_callbacks_by_watch == {watch.wd: os.fsencode(tmp_path)}
         group.deactivate()
     finally:
         reader.stop()

@@ -239,6 +239,12 @@ def test_the_agents_own_directory_is_neither_watched_nor_reported(volume: Volume
     assert any(isinstance(hint, DirtyPath) and hint.path.startswith(b"d") for hint in volume.happened())
 
 
+def test_the_agents_own_directory_is_not_watched_where_it_was_there_before(base: Path) -> None:
+    (base / "volume" / ".syncagent" / "staging").mkdir(parents=True)
+    with watched_volume(base) as volume:
+        assert volume.watcher.watched_directories == 1
+
+
 def test_ignored_paths_give_no_hint(base: Path) -> None:
     with watched_volume(base, ignore=lambda path: path.endswith(b".tmp")) as volume:
         write(volume.root / "x.tmp")

@@ -89,6 +89,7 @@ class WatchTree(InotifyWatchGroup):
         self.failures = 0
         self._device = os.lstat(root).st_dev
         self._own_directory = os.path.join(root, RESERVED_NAME)
+        self._root_watch = WatchDescriptor(-1)
         self._repairing = threading.Lock()
         super().__init__(reader, root, event_mask=EVENTS, is_recursive=True)
 
@@ -104,7 +105,7 @@ class WatchTree(InotifyWatchGroup):
     @property
     def is_root_watched(self) -> bool:
         """False once the root was deleted or its file system went."""
-        return self.path in self._active_callbacks_by_path
+        return self._root_watch in self._active_callbacks_by_watch
 
     def repair(self) -> int:
         """Watch what is not watched; gives the number of directories that were missing. For any thread.
@@ -158,11 +159,10 @@ class WatchTree(InotifyWatchGroup):
                 raise
             self._note_failure(path, error)
             return False
+        if path == self.path:
+            self._root_watch = wd
         known = self._active_callbacks_by_watch.get(wd)
-        if known is not None and known != path and self._active_callbacks_by_path.get(known) == wd:
-            del self._active_callbacks_by_path[known]
         self._active_callbacks_by_watch[wd] = path
-        self._active_callbacks_by_path[path] = wd
         return known == path
 
     def _note_failure(self, path: bytes, error: OSError) -> None:
@@ -194,6 +194,4 @@ class WatchTree(InotifyWatchGroup):
         return []  # a hint for the whole directory is given instead
 
     def _remove_watch_internally(self, wd: WatchDescriptor) -> None:
-        path = self._active_callbacks_by_watch.pop(wd, None)
-        if path is not None and self._active_callbacks_by_path.get(path) == wd:
-            del self._active_callbacks_by_path[path]
+        self._active_callbacks_by_watch.pop(wd, None)
