@@ -7,7 +7,7 @@ moved on, the overlay is dropped and nothing was decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from syncproto.model import Entry, Kind, Path
@@ -239,8 +239,3 @@ class Overlay:
 def wants(entry: Entry, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
     """Whether a pending entry is a file that has one of ``contents``, or carries (speaks for) ``dot``."""
     return entry.kind == Kind.FILE and (entry.content in contents or covers(dict(entry.carried), dot))
-
-
-def highest(entries: Iterable[Entry]) -> Entry | None:
-    """The entry of the largest rank."""
-    return max(entries, key=lambda entry: entry.rank, default=None)
