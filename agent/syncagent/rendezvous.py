@@ -19,6 +19,7 @@ from pathlib import Path
 
 SOCKET_NAME = "agent.sock"
 NOTE_BYTES_MAX = 16 * 1024
+FALLBACK_ROOT = Path("/tmp")  # not TMPDIR: a service and a shell would differ in it
 SUN_PATH_BYTES_MAX = 107
 """Longest path that fits into a Unix socket's address, without the NUL at its end."""
 
@@ -38,7 +39,7 @@ class RunningAgent:
 
 def run_directories(environ: Mapping[str, str]) -> list[Path]:
     """Where notes may be, the preferred place first."""
-    places = [Path(f"/tmp/syncagent-{os.geteuid()}")]
+    places = [FALLBACK_ROOT / f"syncagent-{os.geteuid()}"]
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/") and _is_own_directory(Path(runtime)):
         places.insert(0, Path(runtime) / "syncagent")

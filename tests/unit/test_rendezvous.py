@@ -23,7 +23,10 @@ def listening(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    fallback = tmp_path / "fallback"
+    fallback.mkdir()
+    monkeypatch.setattr(rendezvous, "FALLBACK_ROOT", fallback)
     return {"XDG_RUNTIME_DIR": str(tmp_path)}
 
 
@@ -34,10 +37,10 @@ def test_an_agent_is_found_until_it_is_unregistered(tmp_path: Path, environ: dic
         assert note.parent == tmp_path / "syncagent"
         assert note.name == f"a-{os.getpid()}.json"
         assert os.stat(note.parent).st_mode & 0o777 == 0o700
-        assert rendezvous.RunningAgent("a", os.getpid(), str(path)) in rendezvous.running_agents(environ)
+        assert rendezvous.running_agents(environ) == [rendezvous.RunningAgent("a", os.getpid(), str(path))]
         rendezvous.unregister(note)
         rendezvous.unregister(note)
-        assert str(path) not in [agent.socket for agent in rendezvous.running_agents(environ)]
+        assert rendezvous.running_agents(environ) == []
 
 
 def test_the_dead_are_ignored_and_swept_away_by_the_next(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -50,16 +53,20 @@ def test_the_dead_are_ignored_and_swept_away_by_the_next(tmp_path: Path, environ
         dead.write_text(json.dumps({"pid": ended.pid, "name": "b", "socket": str(path)}))
         odd = own.with_name("c-1.json")
         odd.write_text('["no note"]')
-        names = [agent.name for agent in rendezvous.running_agents(environ)]
-        assert "a" in names
-        assert "b" not in names
+        assert [agent.name for agent in rendezvous.running_agents(environ)] == ["a"]
         rendezvous.register("a", path, environ)
         assert (dead.exists(), odd.exists(), own.exists()) == (False, False, True)
 
 
 def test_a_living_process_whose_socket_does_not_answer_is_no_agent(tmp_path: Path, environ: dict[str, str]) -> None:
     rendezvous.register("a", tmp_path / "gone.sock", environ)
-    assert str(tmp_path / "gone.sock") not in [agent.socket for agent in rendezvous.running_agents(environ)]
+    assert rendezvous.running_agents(environ) == []
+
+
+def test_a_reader_with_another_environment_finds_it_too(tmp_path: Path, environ: dict[str, str]) -> None:
+    with listening(tmp_path / "agent.sock"):
+        rendezvous.register("a", tmp_path / "agent.sock", {})
+        assert [agent.name for agent in rendezvous.running_agents(environ)] == ["a"]
 
 
 def test_names_become_plain_file_names(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -1,0 +1,112 @@
+"""``syncctl conflicts``, ``problems``, ``why`` and ``rescan``: what is the matter."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import click
+
+from syncagent.cli import exits
+from syncagent.cli.base import Session, as_json, command, one_volume
+from syncagent.cli.output import say, size, table
+
+SHOWN = {exits.YES: "shown", exits.FAILED: "the agent is not reachable"}
+PROBLEM_CODES = {
+    exits.YES: "none, or only such as are retried",
+    exits.FAILED: "the agent is not reachable",
+    exits.BLOCKED: "something needs a person",
+}
+WHY_EXAMPLE = """\
+syncctl why docs/report.txt         below the volume's root
+syncctl why ./report.txt            from where you are
+"""
+WHY_CODES = {exits.YES: "told", exits.FAILED: "nothing is known of it, or the agent is not reachable"}
+
+
+@command("conflicts", "syncctl conflicts data\n", SHOWN)
+@as_json
+@one_volume
+@click.pass_obj
+def conflicts(session: Session, is_json: bool, volume: str | None) -> int:
+    """List the conflict copies in VOLUME or in all.
+
+    Each holds the other content of a file that was edited on two sides at once.
+    """
+    content = session.client().get("/v1/conflicts", volume=volume)
+    found = json.loads(content)["conflicts"]
+    if is_json:
+        click.echo(content)
+    elif not found:
+        say("no conflict copies")
+    else:
+        rows = [[item["path"], item["of"], item["origin"], size(item["size"])] for item in found]
+        say(*table(["COPY", "OF", "WRITTEN AT", "SIZE"], rows))
+        say("look at both, keep what is right under the first name, delete the copy")
+    return exits.YES
+
+
+@command("problems", "syncctl problems\n", PROBLEM_CODES)
+@as_json
+@one_volume
+@click.pass_obj
+def problems(session: Session, is_json: bool, volume: str | None) -> int:
+    """List what needs a person or is retried, in VOLUME or in all."""
+    content = session.client().get("/v1/problems", volume=volume)
+    found = json.loads(content)["problems"]
+    if is_json:
+        click.echo(content)
+    elif not found:
+        say("no problems")
+    else:
+        for problem in found:
+            say(*_problem(problem))
+    return exits.BLOCKED if any(problem["is_blocking"] for problem in found) else exits.YES
+
+
+def _problem(problem: dict[str, Any]) -> list[str]:
+    kind = "blocked" if problem["is_blocking"] else "retried"
+    since = f" since {problem['since']}" if problem.get("since") else ""
+    lines = [
+        f"{kind}{since}: {problem['path'] + ': ' if problem.get('path') else ''}{problem['text']} ({problem['code']})"
+    ]
+    return [*lines, f"  {problem['remedy']}"] if problem.get("remedy") else lines
+
+
+@command("why", WHY_EXAMPLE, WHY_CODES)
+@click.option("--volume", metavar="VOLUME", help="The volume that PATH is in.")
+@as_json
+@click.argument("path")
+@click.pass_obj
+def why(session: Session, volume: str | None, is_json: bool, path: str) -> int:
+    """Tell all that is known of PATH: watched, ignored, held or queued, and which member lacks it."""
+    content = session.client().get("/v1/why", volume=volume, path=_asked_path(path))
+    if is_json:
+        click.echo(content)
+        return exits.YES
+    told = json.loads(content)
+    say(f"{told['path']}: {told['state']}", *(f"  {line}" for line in told["details"]))
+    if told["lacking"]:
+        say(f"  not yet at: {', '.join(told['lacking'])}")
+    return exits.YES
+
+
+def _asked_path(path: str) -> bytes:
+    """Bytes; what begins with a dot and a slash is meant from where the user is."""
+    if path in (".", "..") or path.startswith(("./", "../")):
+        path = os.path.normpath(os.path.join(os.getcwd(), path))
+    return os.fsencode(path)
+
+
+@command(
+    "rescan",
+    "syncctl rescan data\n",
+    {exits.YES: "the scan has begun", exits.FAILED: "refused, or the agent is not reachable"},
+)
+@one_volume
+@click.pass_obj
+def rescan(session: Session, volume: str | None) -> int:
+    """Have the agent look at every file of VOLUME or of all, whether or not it was told of a change."""
+    say(*session.client().order("/v1/rescan", volume=volume))
+    return exits.YES
