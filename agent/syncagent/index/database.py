@@ -14,7 +14,7 @@ from typing import Any
 from syncagent.index.errors import IndexCorrupt, IndexLocked
 from syncagent.ports import IndexFailed
 
-CACHE_KIB = 16 * 1024
+CACHE_KIB = 32 * 1024
 WAL_PAGES = 4000
 """The WAL is copied into the database once it has so many pages of 4 KiB."""
 WAL_BYTES_KEPT = 64 * 1024 * 1024

@@ -11,9 +11,10 @@ from syncagent.index.rows import (
     decode_attributes,
     decode_entry,
     encode,
+    hashed,
     pack_stat,
     packed_inode,
-    signed_inode,
+    signed,
     unpack_stat,
 )
 from syncagent.index.tables import Tables
@@ -26,16 +27,20 @@ _END = b"\xff" * (limits.PATH_BYTES_MAX + 1)
 """Above every path."""
 
 _ROW = "SELECT entry, stat, attributes FROM entries"
+_CONTENT_IS = "substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1"
 _ROW_AT = f"{_ROW} WHERE path = ?"
-_INSERT = """INSERT INTO entries (is_live, content, size, sequence, inode, mark, entry, stat, attributes, path, parent)
+_FIND = "SELECT id, mark, size, is_live, stat, attributes FROM entries WHERE path = ?"
+_INSERT = """INSERT INTO entries (content, size, sequence, inode, mark, entry, stat, attributes, is_live, path, parent)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_UPDATE = """UPDATE entries SET is_live = ?, content = ?, size = ?, sequence = ?, inode = ?, mark = ?, entry = ?,
-stat = ?, attributes = ? WHERE id = ?"""
+_UPDATE = """UPDATE entries SET content = ?, size = ?, sequence = ?, inode = ?, mark = ?, entry = ?, stat = ?,
+attributes = ? WHERE id = ?"""
+_UPDATE_LIFE = "UPDATE entries SET is_live = ? WHERE id = ?"
 _LIVE_BELOW = "SELECT path FROM entries WHERE is_live = 1 AND path > ? AND path < ? ORDER BY path"
 _ROWS_BELOW = f"SELECT path, {_ROW[7:]} WHERE is_live = 1 AND path < ? AND path > ? ORDER BY path LIMIT ?"
-_CHILDREN = f"{_ROW} WHERE parent = ? ORDER BY path"
+_CHILDREN = "SELECT path, entry, stat, attributes FROM entries WHERE parent = ? ORDER BY path"
 _BY_INODE = f"{_ROW} WHERE inode = ? ORDER BY path"
-_BY_CONTENT = f"{_ROW} WHERE content = ? ORDER BY stat IS NULL, path LIMIT ?"
+_HAS_CONTENT = f"SELECT 1 FROM entries WHERE {_CONTENT_IS} LIMIT 1"
+_BY_CONTENT = f"{_ROW} WHERE {_CONTENT_IS} ORDER BY stat IS NULL, path LIMIT ?2"
 _ENTRIES = "SELECT path, entry FROM entries WHERE path > ? ORDER BY path LIMIT ?"
 _TOMBSTONES = "SELECT path, entry FROM entries WHERE is_live = 0 AND path > ? ORDER BY path LIMIT ?"
 _MARKS = "SELECT path, entry, mark FROM entries WHERE path > ? ORDER BY path LIMIT ?"
@@ -62,31 +67,34 @@ class Entries(Tables):
         return self._row(found) if found else None
 
     def put(self, entry: Entry) -> None:
-        found = self._database.row("SELECT id, mark, size, stat, attributes FROM entries WHERE path = ?", entry.path)
-        stat, attributes = found[3:] if found else (None, None)
+        found = self._database.row(_FIND, entry.path)
+        stat, attributes = found[4:] if found else (None, None)
         self._write(entry, found, stat, attributes)
 
     def put_row(self, entry: Entry, stat: StatKey | None, attributes: Attributes | None) -> None:
-        found = self._database.row("SELECT id, mark, size FROM entries WHERE path = ?", entry.path)
         packed = None if stat is None else pack_stat(stat)
-        self._write(entry, found, packed, None if attributes is None else encode(attributes))
+        encoded = None if attributes is None else encode(attributes)
+        self._write(entry, self._database.row(_FIND, entry.path), packed, encoded)
 
     def _write(self, entry: Entry, found: Any, stat: bytes | None, attributes: bytes | None) -> None:
-        path, is_live = entry.path, entry.kind != Kind.TOMBSTONE
+        path, is_live = entry.path, int(entry.kind != Kind.TOMBSTONE)
         content = entry.content if entry.kind == Kind.FILE else None
         inode = packed_inode(stat) if is_live and stat is not None else None
         new, blob = self._mark(entry), encode(entry)
-        values = (int(is_live), content, entry.size, self.sequence + 1, inode, new, blob, stat, attributes)
+        values = (content, entry.size, self.sequence + 1, inode, new, blob, stat, attributes)
         if found is None:
-            self._database.change(_INSERT, *values, path, parent(path))
+            self._database.change(_INSERT, *values, is_live, path, hashed(parent(path)))
         else:
-            self._database.change(_UPDATE, *values, found[0])
-            self._uncount(found[1], found[2])
+            number, old, size, was_live, *_ = found
+            self._database.change(_UPDATE, *values, number)
+            if is_live != was_live:  # apart, because to set a column rewrites its indexes
+                self._database.change(_UPDATE_LIFE, is_live, number)
+            self._uncount(old, size)
         self.sequence += 1
         self._count(new, entry.size)
 
     def set_stat(self, path: Path, stat: StatKey | None, attributes: Attributes | None) -> None:
-        inode = None if stat is None else signed_inode(stat.inode)
+        inode = None if stat is None else signed(stat.inode)
         changed = self._database.change(
             "UPDATE entries SET inode = iif(is_live, ?, NULL), stat = ?, attributes = ? WHERE path = ?",
             inode,
@@ -98,7 +106,7 @@ class Entries(Tables):
             raise KeyError(f"{path!r} has no row in the index: put its entry first")
 
     def drop(self, path: Path) -> None:
-        found = self._database.row("SELECT id, mark, size FROM entries WHERE path = ?", path)
+        found = self._database.row(_FIND, path)
         if found:
             self._database.change("DELETE FROM entries WHERE id = ?", found[0])
             self._uncount(found[1], found[2])
@@ -139,10 +147,11 @@ class Entries(Tables):
             yield self._row(columns)
 
     def children(self, directory: Path) -> list[Row]:
-        return self._rows(_CHILDREN, directory)
+        found = self._database.rows(_CHILDREN, hashed(directory))
+        return [self._row(columns) for path, *columns in found if parent(path) == directory]
 
     def by_inode(self, inode: int) -> list[Row]:
-        return self._rows(_BY_INODE, signed_inode(inode))
+        return self._rows(_BY_INODE, signed(inode))
 
     def by_content(self, digest: bytes, limit: int | None = None) -> list[Row]:
         return self._rows(_BY_CONTENT, digest, -1 if limit is None else limit)
@@ -151,7 +160,7 @@ class Entries(Tables):
         return [self._row(columns) for columns in self._database.rows(sql, *parameters)]
 
     def has_content(self, digest: bytes | None) -> bool:
-        return self._database.row("SELECT 1 FROM entries WHERE content = ? LIMIT 1", digest) is not None
+        return self._database.row(_HAS_CONTENT, digest) is not None
 
     # -- sums over what counts -----------------------------------------------------------------
 

@@ -47,8 +47,10 @@ class Notes(Tables):
 
     def prune_manifests(self) -> None:
         self._database.change(
-            """DELETE FROM manifests WHERE NOT EXISTS (SELECT 1 FROM entries WHERE entries.content = manifests.digest)
-            AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.content = manifests.digest)"""
+            """DELETE FROM manifests WHERE
+            NOT EXISTS (SELECT 1 FROM pending WHERE pending.content = manifests.digest) AND
+            NOT EXISTS (SELECT 1 FROM entries WHERE substr(entries.content, 1, 8) = substr(manifests.digest, 1, 8)
+                        AND entries.content = manifests.digest)"""
         )
 
     # -- settings ------------------------------------------------------------------------------

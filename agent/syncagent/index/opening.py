@@ -49,9 +49,11 @@ class Lock:
             raise IndexLocked(
                 f"the index {path} is in use by process {holder}: stop that agent, or give this one its own --state-dir"
             ) from None
-        except OSError:
+        except OSError as error:
             os.close(descriptor)
-            raise
+            raise IndexFailed(
+                f"the index {path} cannot be locked ({error.strerror}): its directory must be on a file system with locks"
+            ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return cls(name, descriptor)

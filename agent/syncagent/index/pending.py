@@ -33,6 +33,8 @@ class Pending(Tables):
         return [self._decoded(decode_entry, row[0]) for row in found]
 
     def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
+        if not self.pending_count:
+            return False
         origin, counter = dot
         if counter <= 0:  # every vector covers it
             return self._has_pending("content IS NOT NULL")

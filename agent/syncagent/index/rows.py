@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 
 import msgspec
+import xxhash
 
 from syncagent.core.plan import StatKey
-from syncproto.model import Attributes, Entry, Manifest, Member
+from syncproto.model import Attributes, Entry, Manifest, Member, Path
 from syncproto.version import Vector
 
 encode = msgspec.msgpack.Encoder().encode
@@ -35,11 +36,17 @@ def unpack_stat(packed: bytes) -> StatKey:
     return StatKey(inode, size, mtime * _NS + mtime_rest, ctime * _NS + ctime_rest, mode, uid, gid)
 
 
-def signed_inode(inode: int) -> int:
-    """An inode number as SQLite can hold it: numbers have 64 bits without a sign on disk, with one there."""
-    return inode - 2**64 if inode >= 2**63 else inode
+def signed(number: int) -> int:
+    """A number of 64 bits as SQLite can hold it: inodes and hashes have no sign, numbers there have one."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def packed_inode(packed: bytes) -> int:
     """The signed inode number of a packed stat."""
     return int.from_bytes(packed[:8], "little", signed=True)
+
+
+def hashed(path: Path) -> int:
+    """A short stand-in for a path: XXH3-64 as a signed number. Different paths may share it."""
+    number: int = xxhash.xxh3_64_intdigest(path)
+    return signed(number)

@@ -1,6 +1,6 @@
 -- The index of one volume. Paths are BLOBs and compare bytewise. Entries, attributes, vectors, members and manifests
 -- are msgpack, as on the wire; the other columns repeat what queries ask for. Indexes are partial where a query never
--- asks for the rest. A change of this file needs a new version in database.py and a migration from the last one.
+-- asks for the rest, and short, because a digest or hash of 8 bytes finds as well as a long one. A change of this file needs a new version in database.py and a migration from the last one.
 
 -- One row: what belongs to the replica as a whole. It is written with every commit, in the same transaction.
 CREATE TABLE state (
@@ -27,8 +27,8 @@ CREATE TABLE state (
 -- What the disk holds, tombstones too, and what the disk showed when it was last looked at.
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,
-    parent BLOB NOT NULL,                -- empty for the root's children
+    path BLOB NOT NULL,                  -- unique: the program looks it up before it inserts
+    parent INTEGER NOT NULL,             -- XXH3-64 of the parent's path, as a signed number: who finds, compares
     is_live INTEGER NOT NULL,
     content BLOB,                        -- the digest of a live file, else NULL
     size INTEGER NOT NULL,
@@ -39,10 +39,11 @@ CREATE TABLE entries (
     stat BLOB,
     attributes BLOB
 ) STRICT;
-CREATE INDEX entries_by_life ON entries (is_live, path);
+CREATE UNIQUE INDEX entries_by_path ON entries (path, is_live);  -- answers what is live below without the table
+CREATE INDEX entries_dead ON entries (path) WHERE is_live = 0;
 CREATE INDEX entries_by_parent ON entries (parent);
 CREATE INDEX entries_by_sequence ON entries (sequence);
-CREATE INDEX entries_by_content ON entries (content) WHERE content IS NOT NULL;
+CREATE INDEX entries_by_content ON entries (substr(content, 1, 8)) WHERE content IS NOT NULL;
 CREATE INDEX entries_by_inode ON entries (inode) WHERE inode IS NOT NULL;
 
 -- Entries that are known but whose content is not at hand.

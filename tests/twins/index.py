@@ -1,0 +1,252 @@
+"""The in-memory twin of the index: plain dicts, and a disk that is a copy of them at the last commit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from syncagent.core.plan import StatKey
+from syncagent.core.state import MemoryState
+from syncagent.index import IndexLocked
+from syncagent.index.digest import as_bytes, as_number, mark
+from syncagent.ports import Row
+from syncproto.model import Attributes, Entry, Kind, Manifest, Member, Path
+from syncproto.paths import is_below, parent
+from syncproto.version import Vector
+
+RESERVED_BLOCK = 10_000
+STARTS_KEPT = 8
+_SESSION = ("disk", "is_new", "was_clean", "is_counted")
+
+
+class MemoryDisk:
+    """What outlives the process: ``saved`` is the last commit."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, Any] = {}
+        self.is_clean = True
+        self.is_locked = False
+
+    def crash(self) -> None:
+        """The process is gone, and what it had not committed."""
+        self.is_locked = False
+
+
+class MemoryIndex(MemoryState):
+    """Implements the port ``Index``."""
+
+    replaced = ""
+
+    def __init__(self, disk: MemoryDisk, origin: str) -> None:
+        super().__init__(origin)
+        self.disk = disk
+        self.is_new, self.was_clean = not disk.saved, disk.is_clean
+        self.is_counted: Callable[[Path], bool] | None = None
+        self.counter_reserved = self.sequence_reserved = RESERVED_BLOCK
+        self.seen: dict[Path, tuple[StatKey | None, Attributes | None]] = {}
+        self.manifests: dict[bytes, Manifest] = {}
+        self.cursors: dict[str, tuple[str, int]] = {}
+        self.applied_by: dict[str, Vector] = {}
+        self.starts_of: dict[str, bytes] = {}
+        self.starts: tuple[bytes, ...] = ()
+        self.member_list: dict[str, Member] = {}
+        self.held_paths: set[Path] = set()
+        self.residue: set[Path] = set()
+        self.settings: dict[str, bytes] = {}
+
+    @classmethod
+    def open(cls, disk: MemoryDisk, *, new_origin: Callable[[], str]) -> MemoryIndex:
+        """Open what is on ``disk``, or begin there with an origin from ``new_origin``. Raises ``IndexLocked``."""
+        if disk.is_locked:
+            raise IndexLocked("the index in memory is in use: close it first")
+        index = cls(disk, disk.saved["origin"] if disk.saved else new_origin())
+        disk.is_locked = True
+        if disk.saved:
+            index._load()
+        if not index.was_clean:
+            index.counter, index.sequence = index.counter_reserved, index.sequence_reserved
+        disk.is_clean = False
+        index.commit()
+        return index
+
+    def close(self) -> None:
+        if self.disk.is_locked:
+            self.rollback()
+            self.commit()
+            self.disk.is_clean, self.disk.is_locked = True, False
+
+    def commit(self, durable: bool = False) -> None:
+        if self.counter > self.counter_reserved:
+            self.counter_reserved = self.counter + RESERVED_BLOCK
+        if self.sequence > self.sequence_reserved:
+            self.sequence_reserved = self.sequence + RESERVED_BLOCK
+        self.disk.saved = {name: copy.copy(value) for name, value in vars(self).items() if name not in _SESSION}
+
+    def rollback(self) -> None:
+        counter, sequence = self.counter, self.sequence
+        self._load()
+        self.counter, self.sequence = max(self.counter, counter), max(self.sequence, sequence)
+
+    def _load(self) -> None:
+        for name, value in self.disk.saved.items():
+            setattr(self, name, copy.copy(value))
+
+    def reincarnate(self, origin: str) -> list[Row]:
+        rows = list(self.rows_below(b""))
+        for table in (self._entries, self._pending, self._written, self.seen, self.cursors):
+            table.clear()
+        self.held_paths.clear()
+        self.residue.clear()
+        self.origin, self.counter, self.floor, self.counter_reserved = origin, 0, 0, RESERVED_BLOCK
+        self.known, self.applied, self.collected, self.applied_by = {}, {}, {}, {}
+        return rows
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def changed_since(self, sequence: int) -> Iterator[Entry]:
+        while recent := sorted((n, key) for key, n in self._written.items() if n > sequence):
+            for number, (path, dot) in recent:
+                sequence = number
+                if self._written.get((path, dot)) == number:
+                    yield self._entries[path] if dot is None else self._pending[dot]
+
+    def row(self, path: Path) -> Row | None:
+        entry = self._entries.get(path)
+        return Row(entry, *self.seen.get(path, (None, None))) if entry else None
+
+    def put_row(self, entry: Entry, stat: StatKey | None, attributes: Attributes | None) -> None:
+        self.put(entry)
+        self.seen[entry.path] = stat, attributes
+
+    def set_stat(self, path: Path, stat: StatKey | None, attributes: Attributes | None) -> None:
+        if path not in self._entries:
+            raise KeyError(path)
+        self.seen[path] = stat, attributes
+
+    def drop(self, path: Path) -> None:
+        super().drop(path)
+        self.seen.pop(path, None)
+
+    def _rows(self) -> list[Row]:
+        return [Row(self._entries[path], *self.seen.get(path, (None, None))) for path in sorted(self._entries)]
+
+    def children(self, directory: Path) -> list[Row]:
+        return [row for row in self._rows() if parent(row.entry.path) == directory]
+
+    def rows_below(self, directory: Path) -> Iterator[Row]:
+        return iter([r for r in self._rows() if r.entry.is_live and is_below(r.entry.path, directory)])
+
+    def by_inode(self, inode: int) -> list[Row]:
+        return [r for r in self._rows() if r.entry.is_live and r.stat is not None and r.stat.inode == inode]
+
+    def by_content(self, digest: bytes, limit: int | None = None) -> list[Row]:
+        found = [r for r in self._rows() if r.entry.kind == Kind.FILE and r.entry.content == digest]
+        return sorted(found, key=lambda row: row.stat is None)[:limit]
+
+    # -- sums ----------------------------------------------------------------------------------
+
+    def _counted(self) -> list[Entry]:
+        counts = self.is_counted
+        return [e for e in self._entries.values() if e.is_live and (counts is None or counts(e.path))]
+
+    @property
+    def live_count(self) -> int:
+        return len(self._counted())
+
+    @property
+    def live_bytes(self) -> int:
+        return sum(entry.size for entry in self._counted())
+
+    @property
+    def digest(self) -> bytes:
+        return as_bytes(sum(as_number(mark(entry)) for entry in self._counted()))
+
+    def recount(self) -> None:
+        """Nothing is kept that could be wrong."""
+
+    @property
+    def pending_count(self) -> int:
+        return len(self._pending)
+
+    @property
+    def pending_bytes(self) -> int:
+        return sum(entry.size for entry in self._pending.values() if entry.kind == Kind.FILE)
+
+    def pending_contents(self) -> Iterator[tuple[bytes, int, bool]]:
+        found: dict[bytes, tuple[bytes, int, bool]] = {}
+        for entry in sorted(self._pending.values(), key=lambda e: self._written[e.path, e.dot]):
+            if entry.kind == Kind.FILE and entry.content is not None:
+                found.setdefault(entry.content, (entry.content, entry.size, entry.sparse))
+        return iter(list(found.values()))
+
+    # -- contents ------------------------------------------------------------------------------
+
+    def manifest(self, digest: bytes) -> Manifest | None:
+        return self.manifests.get(digest)
+
+    def put_manifest(self, manifest: Manifest) -> None:
+        self.manifests[manifest.digest] = manifest
+
+    def prune_manifests(self) -> None:
+        wanted = {e.content for e in (*self._entries.values(), *self._pending.values()) if e.kind == Kind.FILE}
+        self.manifests = {digest: manifest for digest, manifest in self.manifests.items() if digest in wanted}
+
+    # -- other replicas ------------------------------------------------------------------------
+
+    def add_start(self, start: bytes) -> None:
+        self.starts = (*self.starts, start)[-STARTS_KEPT:]
+        self.commit(durable=True)
+
+    def cursor(self, incarnation: str) -> tuple[str, int]:
+        return self.cursors.get(incarnation, ("", 0))
+
+    def set_cursor(self, incarnation: str, epoch: str, sequence: int) -> None:
+        self.cursors[incarnation] = epoch, sequence
+
+    def set_applied_by(self, incarnation: str, applied: Vector) -> None:
+        self.applied_by = {**self.applied_by, incarnation: applied}
+
+    def set_start_of(self, incarnation: str, start: bytes) -> None:
+        self.starts_of = {**self.starts_of, incarnation: start}
+
+    def members(self) -> list[Member]:
+        return [self.member_list[name] for name in sorted(self.member_list)]
+
+    def put_member(self, member: Member) -> None:
+        self.member_list[member.incarnation] = member
+
+    def drop_member(self, incarnation: str) -> None:
+        for table in (self.member_list, self.cursors):
+            table.pop(incarnation, None)
+        self.applied_by = {name: vector for name, vector in self.applied_by.items() if name != incarnation}
+        self.starts_of = {name: start for name, start in self.starts_of.items() if name != incarnation}
+
+    # -- local facts ---------------------------------------------------------------------------
+
+    def held(self) -> list[Path]:
+        return sorted(self.held_paths)
+
+    def hold(self, path: Path) -> None:
+        self.held_paths.add(path)
+
+    def unhold(self, path: Path) -> None:
+        self.held_paths.discard(path)
+
+    def is_residue(self, path: Path) -> bool:
+        return path in self.residue
+
+    def add_residue(self, path: Path) -> None:
+        self.residue.add(path)
+
+    def drop_residue(self, path: Path) -> None:
+        self.residue.discard(path)
+
+    def get(self, key: str) -> bytes | None:
+        return self.settings.get(key)
+
+    def set(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            self.settings.pop(key, None)
+        else:
+            self.settings[key] = value
