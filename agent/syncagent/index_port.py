@@ -97,6 +97,9 @@ class Index(State, Protocol):
     def by_content(self, digest: bytes, limit: int | None = None) -> list[Row]:
         """The live files with this content, those with a stat first, then by path; at most ``limit``."""
 
+    def copies(self) -> Iterator[Entry]:
+        """The live conflict copies, by path."""
+
     @property
     def live_count(self) -> int:
         """How many live entries count."""
@@ -119,6 +122,9 @@ class Index(State, Protocol):
     @property
     def pending_bytes(self) -> int:
         """The sizes of the pending files, together."""
+
+    def pending_with_content(self, digest: bytes) -> list[Entry]:
+        """The pending files with this content, by dot."""
 
     def pending_contents(self) -> Iterator[tuple[bytes, int, bool]]:
         """Digest, size and sparseness of each content that pending files want, once, in the order of their writing."""
@@ -182,6 +188,9 @@ class Index(State, Protocol):
 
     def unhold(self, path: Path) -> None:
         """Hold it no longer."""
+
+    def residues(self) -> list[Path]:
+        """All residue directories, sorted."""
 
     def is_residue(self, path: Path) -> bool:
         """Whether this directory was deleted elsewhere and stays here for what it holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from contract.index_harness import (
     ATTRIBUTES,
@@ -286,3 +287,20 @@ def test_what_is_not_counted_is_in_no_sum(index: Index) -> None:
     index.is_counted = None
     index.recount()
     assert (index.live_count, index.live_bytes) == (3, 13)
+
+
+def test_copies_residues_and_pending_contents_are_found(index: Index) -> None:
+    copy = structs.replace(file_at(b"x~b-1", 1), is_copy=True)
+    index.put(copy)
+    index.put(file_at(b"x", 2))
+    assert list(index.copies()) == [copy]
+    index.put(tombstone_at(b"x~b-1"))
+    assert list(index.copies()) == []
+    index.add_residue(b"left")
+    index.add_residue(b"behind")
+    assert index.residues() == [b"behind", b"left"]
+    first, second = file_at(b"p", 7), structs.replace(file_at(b"q", 8), content=file_at(b"p", 7).content)
+    index.put_pending(second)
+    index.put_pending(first)
+    assert index.pending_with_content(first.content or b"") == [first, second]
+    assert index.pending_with_content(bytes(32)) == []

@@ -144,6 +144,12 @@ class MemoryIndex(MemoryState):
         found = [r for r in self._rows() if r.entry.kind == Kind.FILE and r.entry.content == digest]
         return sorted(found, key=lambda row: row.stat is None)[:limit]
 
+    def copies(self) -> Iterator[Entry]:
+        return iter([r.entry for r in self._rows() if r.entry.is_copy and r.entry.is_live])
+
+    def pending_with_content(self, digest: bytes) -> list[Entry]:
+        return [e for e in self.pending() if e.kind == Kind.FILE and e.content == digest]
+
     # -- sums ----------------------------------------------------------------------------------
 
     def _counted(self) -> list[Entry]:
@@ -232,6 +238,9 @@ class MemoryIndex(MemoryState):
 
     def unhold(self, path: Path) -> None:
         self.held_paths.discard(path)
+
+    def residues(self) -> list[Path]:
+        return sorted(self.residue)
 
     def is_residue(self, path: Path) -> bool:
         return path in self.residue

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from syncagent.core.brake import Brake
-from syncagent.core.detect import Restyled, Rewritten, Same, Seen, creations_first, deletions_first, detect
+from syncagent.core.detect import Restyled, Rewritten, Same, Seen, creations_first, detect
 from syncagent.core.dirty import DirtySet
 from syncagent.core.local import Content
 from syncagent.core.plan import StatKey
 from syncagent.engine.context import Context
+from syncagent.engine.departing import QUIET_SECONDS, Departures, Look
 from syncagent.engine.problems import printable
 from syncagent.ports import (
     Absent,
@@ -33,13 +34,8 @@ log = logging.getLogger("syncagent.engine")
 
 BATCH_PATHS = 256
 BATCHES_AT_ONCE = 2
-GONE_QUIET_SECONDS = 0.02
-GONE_PATIENCE_SECONDS = 1.0
 RACY_SECONDS = 0.05
 BUSY_SHOWN_SECONDS = 2.0
-
-Look = tuple[Path, StatKey | None, Finding]
-"""A path, the stat that the index had when the look began, and what was found."""
 
 
 class Lookout:
@@ -56,42 +52,41 @@ class Lookout:
         root_is_sound: Callable[[], bool],
     ) -> None:
         self._context = context
-        self._brake = brake
         self._walk = walk
         self._is_walking = is_walking
         self._changed = changed
-        self._root_is_sound = root_is_sound
         self.dirty = DirtySet()
-        self.gone: dict[Path, float] = {}
-        self._confirmed: set[Path] = set()
-        self.held: set[Path] = set(context.index.held())
+        self.departures = Departures(
+            context,
+            brake,
+            is_left_out=self.is_left_out,
+            found=self.found,
+            changed=changed,
+            root_is_sound=root_is_sound,
+        )
         self._racy: set[Path] = set()
         self._growing: dict[Path, float] = {}
-        self._moved_from: set[Path] = set()
         self.jobs = 0
         self.is_joining = False
         """Whether what is found is not known to be younger or older than what others have: a first scan."""
 
     def reset(self) -> None:
-        """The index begins anew."""
+        """The index begins anew, or the volume is halted."""
         self.dirty = DirtySet()
-        for container in (self.gone, self._growing):
-            container.clear()
-        for names in (self._confirmed, self._racy, self._moved_from):
-            names.clear()
-        self.held = set(self._context.index.held())
+        self._growing.clear()
+        self._racy.clear()
+        self.departures.reset()
 
     def is_quiet(self) -> bool:
         """Whether everything that was marked has been looked at. What keeps growing does not count for ever."""
         now = self._context.now
         waiting = [p for p in self._growing if now - self._growing[p] < BUSY_SHOWN_SECONDS]
-        return not (len(self.dirty) > len(self._racy) + len(self._growing) or self.jobs or self.gone or waiting)
+        idle = len(self.dirty) <= len(self._racy) + len(self._growing) and not self.jobs and not waiting
+        return idle and not self.departures
 
     def next_due(self) -> float | None:
         """When there is something to do next."""
-        times = [self.dirty.next_due() if self.jobs < BATCHES_AT_ONCE else None]
-        if self.gone and not self.jobs:
-            times.append(min(self.gone.values()) + GONE_QUIET_SECONDS)
+        times = [self.dirty.next_due() if self.jobs < BATCHES_AT_ONCE else None, self.departures.next_due()]
         return min((when for when in times if when is not None), default=None)
 
     # -- looks ----------------------------------------------------------------------------------------
@@ -106,11 +101,7 @@ class Lookout:
         while self.jobs < BATCHES_AT_ONCE and (due := self.dirty.take_due(now, BATCH_PATHS)):
             due = [p for p in due if p and not self.is_left_out(p)]
             self.examine(due)
-        if self.gone and not self.jobs and not context.halt:
-            oldest = min(self.gone.values())
-            is_quiet = now - max(self.gone.values()) >= GONE_QUIET_SECONDS and not self._is_walking()
-            if is_quiet or now - oldest >= GONE_PATIENCE_SECONDS and not self._is_walking():
-                self._settle_the_gone()
+        self.departures.run(is_busy=bool(self.jobs) or self._is_walking())
 
     def is_left_out(self, path: Path) -> bool:
         """Whether the path is not replicated by its name: nothing is concluded from its presence or absence."""
@@ -212,14 +203,9 @@ class Lookout:
             )
 
     def _present(self, path: Path) -> None:
-        self.gone.pop(path, None)
-        self._confirmed.discard(path)
+        self.departures.present(path)
         self._growing.pop(path, None)
         self._context.problems.clear_path(path)
-        if path in self.held:
-            self.held.discard(path)
-            self._context.index.unhold(path)
-            self._context.is_changed = True
 
     def _observed(self, seen: Observation) -> None:
         context, path = self._context, seen.path
@@ -271,9 +257,8 @@ class Lookout:
     def _children_first(self, path: Path) -> None:
         """A directory became a file: its children are gone, and their deletes go first."""
         now = self._context.now
-        for child in self._context.index.live_below(path):
-            self.gone.setdefault(child, now - GONE_QUIET_SECONDS)
-        self.look_again(path, now + 2 * GONE_QUIET_SECONDS)
+        self.departures.expect_gone(self._context.index.live_below(path), now - QUIET_SECONDS)
+        self.look_again(path, now + 2 * QUIET_SECONDS)
 
     # -- what it means ----------------------------------------------------------------------------------
 
@@ -309,7 +294,7 @@ class Lookout:
             source = self._source(seen) if is_new else None
             context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)
             if source is not None:
-                self._moved_from.add(source.path)
+                self.departures.moved_away(source.path)
         context.count("local_changes")
         log.debug("volume %s: %s is new or changed", context.options.name, printable(seen.path))
         if seen.kind == Kind.DIRECTORY and is_new:
@@ -339,20 +324,13 @@ class Lookout:
                 return True
         return False
 
-    # -- what is gone ------------------------------------------------------------------------------------
+    # -- what is not there, or is a stranger ----------------------------------------------------------------
 
     def missed(self, path: Path) -> None:
-        """The path is not there: with all that the index has below it, it may be gone."""
-        index, now = self._context.index, self._context.now
+        """The path is not there."""
         if path in self._context.residues:
             self._drop_residue(path)
-        entry = index.entry(path)
-        if entry is None or not entry.is_live:
-            return
-        lost = [path, *(index.live_below(path) if entry.kind == Kind.DIRECTORY else [])]
-        for each in lost:
-            if each not in self.held and not self.is_left_out(each):
-                self.gone.setdefault(each, now)
+        self.departures.missed(path)
 
     def missed_below_a_stranger(self, path: Path, row: Row | None) -> None:
         """Something unsupported took the place of an entry: "no longer supported" is never "deleted"."""
@@ -365,82 +343,3 @@ class Lookout:
                 is_blocking=True,
                 wall_ns=self._context.clock.wall_ns(),
             )
-
-    def _settle_the_gone(self) -> None:
-        unconfirmed = [path for path in self.gone if path not in self._confirmed]
-        if unconfirmed:
-            batch = unconfirmed[:4096]
-            self._look_twice(batch)
-            return
-        paths = deletions_first(self.gone)
-        self.gone.clear()
-        self._confirmed.clear()
-        self._delete([path for path in paths if self._is_still_live(path)])
-
-    def _look_twice(self, paths: list[Path]) -> None:
-        scanner = self._context.scanner
-        known = {path: row.stat if (row := self._context.index.row(path)) else None for path in paths}
-
-        def done(result: object) -> None:
-            self.jobs -= 1
-            if not isinstance(result, list):
-                return
-            for path, stat, finding in result:
-                if isinstance(finding, Absent):
-                    if path in self.gone:
-                        self._confirmed.add(path)
-                else:
-                    self.gone.pop(path, None)
-                    self.found([(path, stat, finding)])
-
-        self.jobs += 1
-        self._context.workers.submit(lambda: [(p, known[p], scanner.examine(p, known[p])) for p in paths], done)
-
-    def _is_still_live(self, path: Path) -> bool:
-        entry = self._context.index.entry(path)
-        return entry is not None and entry.is_live
-
-    def _delete(self, paths: list[Path]) -> None:
-        context, now = self._context, self._context.now
-        if not paths or not self._root_is_sound():
-            return
-        counted = [path for path in paths if path not in self._moved_from]
-        if not self._brake.allows(len(counted), context.index.live_count, now):
-            self._hold(counted)
-            paths = [path for path in paths if path in self._moved_from]
-        else:
-            self._brake.record(len(counted), now)
-        for path in paths:
-            self.delete(path)
-        self._moved_from.difference_update(paths)
-
-    def delete(self, path: Path) -> None:
-        """Record that a user deleted the path."""
-        context = self._context
-        entry = context.index.entry(path)
-        if entry is None or not entry.is_live:
-            return
-        for pending in context.index.pending_at(path):
-            if not pending.is_live and pending.has_seen(entry) and not context.index.has_live_below(path):
-                context.reconciler.integrate(pending, context.clock.wall_ns())
-                break
-        else:
-            context.reconciler.change(path, Content(Kind.TOMBSTONE), context.clock.wall_ns())
-            context.count("local_changes")
-        context.index.set_stat(path, None, None)
-        context.is_changed = True
-        log.debug("volume %s: %s is deleted", context.options.name, printable(path))
-        self._changed(path)
-
-    def _hold(self, paths: list[Path]) -> None:
-        context = self._context
-        for path in paths:
-            self.held.add(path)
-            context.index.hold(path)
-        context.is_changed = True
-        log.warning(
-            "volume %s: %d deletes are held; 'syncctl hold' lists them, 'syncctl release' applies them, "
-            "'syncctl revert' brings the files back",
-            context.options.name,
-            len(paths),
-        )

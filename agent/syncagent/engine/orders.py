@@ -10,8 +10,8 @@ from syncagent.engine.problems import printable
 from syncproto.model import Kind, Member
 
 if TYPE_CHECKING:
-    from syncagent.engine.fetching import Want
     from syncagent.engine.volume import Volume
+    from syncagent.engine.wants import Want
 
 log = logging.getLogger("syncagent.engine")
 
@@ -27,11 +27,10 @@ def forget(volume: Volume, member: Member) -> None:
 def release(volume: Volume) -> int:
     """Apply the held deletes; gives their number."""
     context, lookout, applier = volume.context, volume.lookout, volume.applier
-    local = deletions_first(lookout.held)
+    local = deletions_first(lookout.departures.held)
     for path in local:
-        context.index.unhold(path)
-        lookout.held.discard(path)
-        lookout.delete(path)
+        lookout.departures.unhold(path)
+        lookout.departures.delete(path)
     volume.brake.forgive()
     count = len(local) + applier.release_held()
     volume.remote_brake.forgive()
@@ -42,10 +41,9 @@ def release(volume: Volume) -> int:
 def revert(volume: Volume) -> int:
     """Bring back what was deleted here from those who have it, and answer a peer's deletes with what is here."""
     context, lookout, applier = volume.context, volume.lookout, volume.applier
-    local = creations_first(lookout.held)
+    local = creations_first(lookout.departures.held)
     for path in local:
-        context.index.unhold(path)
-        lookout.held.discard(path)
+        lookout.departures.unhold(path)
         entry = context.index.entry(path)
         if entry is not None and entry.is_live:
             context.index.drop(path)

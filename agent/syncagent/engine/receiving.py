@@ -10,7 +10,7 @@ from syncagent.engine.applying import Applier
 from syncagent.engine.context import Context, PeerView
 from syncagent.engine.fetching import Fetcher
 from syncproto.messages import Delta, Pull, VolumeState
-from syncproto.model import Entry, Path
+from syncproto.model import Entry, Kind, Path
 from syncproto.version import covers
 
 log = logging.getLogger("syncagent.engine")
@@ -193,20 +193,20 @@ class Receiver:
         self._applier.wake(entry.dot for entry in fresh)
         for entry in fresh:
             self._applier.wake_path(entry.path)
-        if unit.inline:
-            self._fetcher.stage_inline(self._wanted_inline(unit))
+        self._take_inline(dict(unit.inline), fresh)
         if unit.entries:
             context.count("entries_received", len(unit.entries))
             log.info("volume %s: %d entries from %s", context.options.name, len(unit.entries), view.name)
 
-    def _wanted_inline(self, unit: _Unit) -> list[tuple[bytes, bytes]]:
-        """What a pending entry still wants, each content once."""
-        index = self._context.index
-        return [
-            (digest, data)
-            for digest, data in dict(unit.inline).items()
-            if index.pending_with_content(digest) and not self._context.tree.is_staged(digest)
-        ]
+    def _take_inline(self, contents: dict[bytes, bytes], fresh: list[Entry]) -> None:
+        """Stage the contents that came along, as far as they are wanted."""
+        wanted: dict[bytes, bytes] = {}
+        for entry in fresh:
+            digest = entry.content
+            if entry.kind == Kind.FILE and digest in contents and not self._context.tree.is_staged(digest):
+                self._fetcher.want(entry)
+                wanted[digest] = contents[digest]
+        self._fetcher.stage_inline(list(wanted.items()))
 
     def _drop(self, path: Path, last: Delta) -> None:
         """A path that the source once knew and no longer has: its delete and the tombstone were missed here."""

@@ -46,7 +46,7 @@ def volume_status(volume: Volume, expected: Iterable[str]) -> VolumeStatus:
         pending=index.pending_count,
         conflicts=len(conflicts(volume)),
         problems=context.problems.count_serious(),
-        held=len(volume.lookout.held) + len(volume.applier.held),
+        held=len(volume.lookout.departures.held) + len(volume.applier.held),
         replicas=replicas,
         halt=context.halt,
     )
@@ -116,7 +116,7 @@ def held(volume: Volume) -> list[HeldStatus]:
     """Deletes kept back by the brake, here and from peers."""
     index = volume.context.index
     result = []
-    for path in sorted(volume.lookout.held):
+    for path in sorted(volume.lookout.departures.held):
         entry = index.entry(path)
         result.append(HeldStatus(path=printable(path), where="deleted here", size=entry.size if entry else 0))
     for dot in sorted(volume.applier.held):
@@ -156,9 +156,9 @@ def why(volume: Volume, path: Path) -> WhyStatus:
     elif volume.lookout.is_left_out(path):
         state = "left out"
         details.append("left out by its name: it is never replicated")
-    if path in volume.lookout.dirty or path in volume.lookout.gone:
+    if path in volume.lookout.dirty or path in volume.lookout.departures:
         details.append("queued: it may have changed here and is about to be looked at")
-    if path in volume.lookout.held:
+    if path in volume.lookout.departures.held:
         state = "held"
         details.append("its deletion is held by the brake: see 'syncctl hold'")
     for entry in pending:

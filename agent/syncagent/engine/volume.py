@@ -299,7 +299,7 @@ class Volume:
 
     def _scan_progress(self) -> None:
         context = self.context
-        if context.halt or self.walker.is_walking() or self.lookout.jobs or self.lookout.gone:
+        if context.halt or self.walker.is_walking() or self.lookout.jobs or self.lookout.departures:
             return
         if self.walker.is_full:
             self.walker.is_full = False
@@ -384,7 +384,7 @@ class Volume:
         """Whether something here keeps replicas from being equal until a person acts, or a look is under way."""
         return bool(
             self.context.halt
-            or self.lookout.held
+            or self.lookout.departures.held
             or self.applier.held
             or self.context.problems.is_blocking()
             or not self.is_scanned

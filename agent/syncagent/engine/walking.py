@@ -133,7 +133,7 @@ class Walker:
             return
         is_live = row is not None and row.entry.is_live
         if row is not None and is_live and row.stat == stat:
-            lookout.gone.pop(path, None)
+            lookout.departures.present(path)
             if self.is_full:
                 self._changed(path)
         elif not is_live and not is_directory and (known := self._same_inode(stat)) is not None:

@@ -30,10 +30,10 @@ _ROW = "SELECT entry, stat, attributes FROM entries"
 _CONTENT_IS = "substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1"
 _ROW_AT = f"{_ROW} WHERE path = ?"
 _FIND = "SELECT id, mark, size, is_live, stat, attributes FROM entries WHERE path = ?"
-_INSERT = """INSERT INTO entries (content, size, sequence, inode, mark, entry, stat, attributes, is_live, path, parent)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_UPDATE = """UPDATE entries SET content = ?, size = ?, sequence = ?, inode = ?, mark = ?, entry = ?, stat = ?,
-attributes = ? WHERE id = ?"""
+_INSERT = """INSERT INTO entries (content, size, sequence, inode, mark, is_copy, entry, stat, attributes, is_live, path, parent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_UPDATE = """UPDATE entries SET content = ?, size = ?, sequence = ?, inode = ?, mark = ?, is_copy = ?, entry = ?,
+stat = ?, attributes = ? WHERE id = ?"""
 _UPDATE_LIFE = "UPDATE entries SET is_live = ? WHERE id = ?"
 _LIVE_BELOW = "SELECT path FROM entries WHERE is_live = 1 AND path > ? AND path < ? ORDER BY path"
 _ROWS_BELOW = f"SELECT path, {_ROW[7:]} WHERE is_live = 1 AND path < ? AND path > ? ORDER BY path LIMIT ?"
@@ -43,6 +43,7 @@ _HAS_CONTENT = f"SELECT 1 FROM entries WHERE {_CONTENT_IS} LIMIT 1"
 _BY_CONTENT = f"{_ROW} WHERE {_CONTENT_IS} ORDER BY stat IS NULL, path LIMIT ?2"
 _ENTRIES = "SELECT path, entry FROM entries WHERE path > ? ORDER BY path LIMIT ?"
 _TOMBSTONES = "SELECT path, entry FROM entries WHERE is_live = 0 AND path > ? ORDER BY path LIMIT ?"
+_COPIES = "SELECT path, entry FROM entries WHERE is_copy = 1 AND path > ? ORDER BY path LIMIT ?"
 _MARKS = "SELECT path, entry, mark FROM entries WHERE path > ? ORDER BY path LIMIT ?"
 _CHANGES = """SELECT sequence, entry FROM entries WHERE sequence > ?1
 UNION ALL SELECT sequence, entry FROM pending WHERE sequence > ?1 ORDER BY 1 LIMIT ?2"""
@@ -81,7 +82,8 @@ class Entries(Tables):
         content = entry.content if entry.kind == Kind.FILE else None
         inode = packed_inode(stat) if is_live and stat is not None else None
         new, blob = self._mark(entry), encode(entry)
-        values = (content, entry.size, self.sequence + 1, inode, new, blob, stat, attributes)
+        is_copy = int(entry.is_copy and is_live)
+        values = (content, entry.size, self.sequence + 1, inode, new, is_copy, blob, stat, attributes)
         if found is None:
             self._database.change(_INSERT, *values, is_live, path, hashed(parent(path)))
         else:
@@ -126,6 +128,9 @@ class Entries(Tables):
 
     def tombstones(self) -> Iterator[Entry]:
         return self._streamed(_TOMBSTONES, b"")
+
+    def copies(self) -> Iterator[Entry]:
+        return self._streamed(_COPIES, b"")
 
     def changed_since(self, sequence: int) -> Iterator[Entry]:
         """A row that is written while this is read comes (again) at its new place, so that none is missed."""

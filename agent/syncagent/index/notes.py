@@ -23,6 +23,9 @@ class Notes(Tables):
 
     # -- residue -------------------------------------------------------------------------------
 
+    def residues(self) -> list[Path]:
+        return [row[0] for row in self._database.rows("SELECT path FROM residue ORDER BY path")]
+
     def is_residue(self, path: Path) -> bool:
         return self._database.row("SELECT 1 FROM residue WHERE path = ?", path) is not None
 

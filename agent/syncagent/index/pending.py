@@ -32,6 +32,10 @@ class Pending(Tables):
         found = self._database.rows("SELECT entry FROM pending WHERE path = ? ORDER BY origin, counter", path)
         return [self._decoded(decode_entry, row[0]) for row in found]
 
+    def pending_with_content(self, digest: bytes) -> list[Entry]:
+        found = self._database.rows("SELECT entry FROM pending WHERE content = ? ORDER BY origin, counter", digest)
+        return [self._decoded(decode_entry, row[0]) for row in found]
+
     def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:
         if not self.pending_count:
             return False

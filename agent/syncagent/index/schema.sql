@@ -30,6 +30,7 @@ CREATE TABLE entries (
     path BLOB NOT NULL,                  -- unique: the program looks it up before it inserts
     parent INTEGER NOT NULL,             -- XXH3-64 of the parent's path, as a signed number: who finds, compares
     is_live INTEGER NOT NULL,
+    is_copy INTEGER NOT NULL,            -- 1: a live conflict copy
     content BLOB,                        -- the digest of a live file, else NULL
     size INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
@@ -40,6 +41,7 @@ CREATE TABLE entries (
     attributes BLOB
 ) STRICT;
 CREATE UNIQUE INDEX entries_by_path ON entries (path, is_live);  -- answers what is live below without the table
+CREATE INDEX entries_copies ON entries (path) WHERE is_copy = 1;
 CREATE INDEX entries_dead ON entries (path) WHERE is_live = 0;
 CREATE INDEX entries_by_parent ON entries (parent);
 CREATE INDEX entries_by_sequence ON entries (sequence);
