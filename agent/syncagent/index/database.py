@@ -53,19 +53,16 @@ class Database:
 
     @classmethod
     def open(cls, path: str) -> Database:
-        """Open the file, which must exist. Raises ``IndexFailed``."""
+        """Open the file, which must exist; nothing is read yet. Raises ``IndexFailed``."""
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         except sqlite3.Error as error:
             raise IndexFailed(f"the index {path} cannot be opened ({error}): check its directory") from error
-        database = cls(path, connection)
-        try:
-            connection.executescript(_PRAGMAS)
-        except sqlite3.Error as error:
-            failure = database._failed(error)
-            database.close()
-            raise failure from error
-        return database
+        return cls(path, connection)
+
+    def set_up(self) -> None:
+        """Lock the file and set the connection's modes."""
+        self.run_script(_PRAGMAS)
 
     # -- statements ----------------------------------------------------------------------------
 

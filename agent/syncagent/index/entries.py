@@ -29,12 +29,13 @@ _END = b"\xff" * (limits.PATH_BYTES_MAX + 1)
 _ROW = "SELECT entry, stat, attributes FROM entries"
 _CONTENT_IS = "substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1"
 _ROW_AT = f"{_ROW} WHERE path = ?"
-_FIND = "SELECT id, mark, size, is_live, stat, attributes FROM entries WHERE path = ?"
-_INSERT = """INSERT INTO entries (content, size, sequence, inode, mark, is_copy, entry, stat, attributes, is_live, path, parent)
+_FIND = "SELECT id, mark, size, stat, attributes, is_live, is_copy FROM entries WHERE path = ?"
+_INSERT = """INSERT INTO entries
+(content, size, sequence, inode, mark, entry, stat, attributes, is_live, is_copy, path, parent)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_UPDATE = """UPDATE entries SET content = ?, size = ?, sequence = ?, inode = ?, mark = ?, is_copy = ?, entry = ?,
-stat = ?, attributes = ? WHERE id = ?"""
-_UPDATE_LIFE = "UPDATE entries SET is_live = ? WHERE id = ?"
+_UPDATE = """UPDATE entries SET content = ?, size = ?, sequence = ?, inode = ?, mark = ?, entry = ?, stat = ?,
+attributes = ? WHERE id = ?"""
+_UPDATE_NATURE = "UPDATE entries SET is_live = ?, is_copy = ? WHERE id = ?"
 _LIVE_BELOW = "SELECT path FROM entries WHERE is_live = 1 AND path > ? AND path < ? ORDER BY path"
 _ROWS_BELOW = f"SELECT path, {_ROW[7:]} WHERE is_live = 1 AND path < ? AND path > ? ORDER BY path LIMIT ?"
 _CHILDREN = "SELECT path, entry, stat, attributes FROM entries WHERE parent = ? ORDER BY path"
@@ -69,7 +70,7 @@ class Entries(Tables):
 
     def put(self, entry: Entry) -> None:
         found = self._database.row(_FIND, entry.path)
-        stat, attributes = found[4:] if found else (None, None)
+        stat, attributes = found[3:5] if found else (None, None)
         self._write(entry, found, stat, attributes)
 
     def put_row(self, entry: Entry, stat: StatKey | None, attributes: Attributes | None) -> None:
@@ -78,19 +79,19 @@ class Entries(Tables):
         self._write(entry, self._database.row(_FIND, entry.path), packed, encoded)
 
     def _write(self, entry: Entry, found: Any, stat: bytes | None, attributes: bytes | None) -> None:
-        path, is_live = entry.path, int(entry.kind != Kind.TOMBSTONE)
+        is_live = int(entry.kind != Kind.TOMBSTONE)
+        nature = is_live, int(is_live and entry.is_copy)
         content = entry.content if entry.kind == Kind.FILE else None
         inode = packed_inode(stat) if is_live and stat is not None else None
         new, blob = self._mark(entry), encode(entry)
-        is_copy = int(entry.is_copy and is_live)
-        values = (content, entry.size, self.sequence + 1, inode, new, is_copy, blob, stat, attributes)
+        values = (content, entry.size, self.sequence + 1, inode, new, blob, stat, attributes)
         if found is None:
-            self._database.change(_INSERT, *values, is_live, path, hashed(parent(path)))
+            self._database.change(_INSERT, *values, *nature, entry.path, hashed(parent(entry.path)))
         else:
-            number, old, size, was_live, *_ = found
+            number, old, size = found[:3]
             self._database.change(_UPDATE, *values, number)
-            if is_live != was_live:  # apart, because to set a column rewrites its indexes
-                self._database.change(_UPDATE_LIFE, is_live, number)
+            if nature != found[5:]:  # apart, because to set a column rewrites its indexes
+                self._database.change(_UPDATE_NATURE, *nature, number)
             self._uncount(old, size)
         self.sequence += 1
         self._count(new, entry.size)

@@ -8,6 +8,9 @@ from syncagent.ports import IndexFailed
 class IndexCorrupt(IndexFailed):
     """The file is damaged. Opening it again moves it aside and starts a new index."""
 
+    moved_to = ""
+    """Where it was moved; empty while it is where it was."""
+
 
 class IndexLocked(IndexFailed):
     """Another process uses the index."""

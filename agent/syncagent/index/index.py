@@ -11,7 +11,7 @@ from syncagent.index.digest import as_number
 from syncagent.index.entries import Entries
 from syncagent.index.errors import IndexCorrupt
 from syncagent.index.notes import Notes
-from syncagent.index.opening import CLEAN, RESERVED_BLOCK, SUSPECT, Lock, Opened, open_database, set_aside
+from syncagent.index.opening import CLEAN, RESERVED_BLOCK, SUSPECT, Lock, Opened, closed_on_failure, open_database
 from syncagent.index.peers import STARTS_KEPT, Peers
 from syncagent.index.pending import Pending
 from syncagent.index.rows import decode_starts, encode
@@ -70,8 +70,8 @@ class Index(Entries, Pending, Peers, Notes):
         try:
             try:
                 return cls._opened(name, lock, new_origin, "")
-            except IndexCorrupt:
-                return cls._opened(name, lock, new_origin, set_aside(name))
+            except IndexCorrupt as error:
+                return cls._opened(name, lock, new_origin, error.moved_to)
         except BaseException:
             lock.release()
             raise
@@ -79,11 +79,8 @@ class Index(Entries, Pending, Peers, Notes):
     @classmethod
     def _opened(cls, name: str, lock: Lock, new_origin: Callable[[], str], replaced: str) -> Index:
         opened = open_database(name, new_origin, replaced)
-        try:
+        with closed_on_failure(opened.database):
             return cls(opened, lock)
-        except BaseException:
-            opened.database.close()
-            raise
 
     def close(self) -> None:
         """Drop what is not committed, and note that the end was clean. May be called again."""

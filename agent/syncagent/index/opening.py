@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from syncagent.index.database import Database
-from syncagent.index.errors import IndexLocked, IndexTooNew
+from syncagent.index.errors import IndexCorrupt, IndexLocked, IndexTooNew
 from syncagent.ports import IndexFailed
 
 SCHEMA_VERSION = 1
@@ -52,7 +52,7 @@ class Lock:
         except OSError as error:
             os.close(descriptor)
             raise IndexFailed(
-                f"the index {path} cannot be locked ({error.strerror}): its directory must be on a file system with locks"
+                f"the index {path} cannot be locked ({error.strerror}): use a file system with locks"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -79,7 +79,8 @@ def open_database(path: str, new_origin: Callable[[], str], replaced: str) -> Op
     with _os_errors(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     database = Database.open(path)
-    try:
+    with closed_on_failure(database):
+        database.set_up()
         is_new = _is_empty(database)
         if is_new:
             _create(database, new_origin())
@@ -90,10 +91,21 @@ def open_database(path: str, new_origin: Callable[[], str], replaced: str) -> Op
         if is_new:
             with _os_errors(path):
                 _flush_directory(path)
+    return Opened(database, is_new, was_clean, replaced)
+
+
+@contextlib.contextmanager
+def closed_on_failure(database: Database) -> Iterator[None]:
+    """Close the database if the block fails. A damaged one is moved first: to close it would remove its WAL."""
+    try:
+        yield
+    except IndexCorrupt as error:
+        error.moved_to = set_aside(database.path)
+        database.close()
+        raise
     except BaseException:
         database.close()
         raise
-    return Opened(database, is_new, was_clean, replaced)
 
 
 def _is_empty(database: Database) -> bool:
