@@ -1,0 +1,68 @@
+"""Why a peer's address does not work: asked of the system when ZeroMQ only says that it failed. Blocks for seconds."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from syncagent.transport.addresses import Address, resolve
+
+TIMEOUT_SECONDS = 3.0
+GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
+"""What a client of ZeroMQ says first: signature, version 3.1, mechanism."""
+
+
+def why_unreachable(address: Address, is_handshake: bool) -> str:
+    """Cause and remedy in a sentence; empty if the address seems to work by now.
+
+    ``is_handshake``: the connection could be made, but came to nothing.
+    """
+    try:
+        ip = resolve(address.host, address.port)[0]
+    except OSError as error:
+        return unresolved(address, error)
+    try:
+        with socket.create_connection((ip, address.port), TIMEOUT_SECONDS) as connection:
+            return _why_not_greeted(address, connection, is_handshake)
+    except ConnectionRefusedError:
+        return f"nothing listens at {address.text} (connection refused): start the agent there, or correct --peer"
+    except TimeoutError:
+        return f"{address.text} does not answer: check the address, the firewall, and whether that machine is up"
+    except OSError as error:
+        return f"{address.text} cannot be reached ({_cause(error)}): check the network and the address"
+
+
+def unresolved(address: Address, error: OSError) -> str:
+    """The sentence for a name that leads nowhere."""
+    return f"the name in {address.text} cannot be resolved ({_cause(error)}): check its spelling and the name server"
+
+
+def _why_not_greeted(address: Address, connection: socket.socket, is_handshake: bool) -> str:
+    answer = _greeting(connection)
+    if not answer:
+        return f"{address.text} takes connections and does not answer: no agent runs behind it (yet), or it hangs"
+    if answer[:1] != b"\xff" or answer[9:10] != b"\x7f":
+        return f"another program than an agent listens at {address.text}: correct --peer"
+    if answer[12:32].rstrip(b"\0") != b"CURVE":
+        return f"a program that speaks ZeroMQ without keys listens at {address.text}, no agent: correct --peer"
+    if not is_handshake:
+        return ""
+    return (
+        f"the agent at {address.text} refused the connection: this agent's secret differs from the peer's "
+        "(or one of them runs without one): compare --secret-file on both"
+    )
+
+
+def _greeting(connection: socket.socket) -> bytes:
+    answer = b""
+    try:
+        connection.sendall(GREETING)
+        while len(answer) < len(GREETING) and (part := connection.recv(len(GREETING) - len(answer))):
+            answer += part
+    except OSError:
+        pass  # what came before is what there is to judge
+    return answer
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or (os.strerror(error.errno) if error.errno else type(error).__name__)
