@@ -213,6 +213,8 @@ class Applier:
                 if outcome.stat is not None:
                     context.index.set_stat(outcome.path, outcome.stat, outcome.attributes)
                 context.count("steps_applied")
+                if outcome.displaced is not None:
+                    self._look_again(outcome.displaced, context.now)
         context.is_applied |= bool(outcomes)
         for dot in dots:
             self._forget(dot)

@@ -26,7 +26,7 @@ from syncagent.service.control import EngineControl
 from syncagent.service.disk import RealDisk, VolumeBusy
 from syncagent.service.drain import drain
 from syncagent.service.loop import Loop, Pool, SystemClock
-from syncagent.transport import ListenFailed, Transport
+from syncagent.transport import ListenFailed, Transport, TransportFailed
 from syncproto.messages import VolumeHello
 
 log = logging.getLogger("syncagent.service")
@@ -44,7 +44,7 @@ def run(config: Config) -> int:
     service = Service(config)
     try:
         service.start()
-    except (StartFailed, ConfigError, ListenFailed, ListenError, VolumeBusy, IndexFailed, OSError) as error:
+    except (StartFailed, ConfigError, ListenFailed, TransportFailed, ListenError, VolumeBusy, IndexFailed, OSError) as error:
         sys.stderr.write(f"syncagent: {error}\n")
         service.stop(is_clean=False)
         return 1
@@ -152,7 +152,7 @@ class Service:
 
     def _rehello(self) -> None:
         if self._transport is not None:
-            self._transport.reset_all()
+            self._transport.reset()
 
     # -- run -----------------------------------------------------------------------------------------------
 
