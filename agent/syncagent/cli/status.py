@@ -51,10 +51,16 @@ def status(session: Session, watch: bool, check: bool, is_json: bool) -> int:
 def _show(content: bytes, is_json: bool) -> None:
     if is_json:
         click.echo(content)
-    elif is_terminal():
-        _console().print(rich_status(json.loads(content)))
     else:
-        say(*plain_status(json.loads(content)))
+        show_status(json.loads(content))
+
+
+def show_status(status: dict[str, Any]) -> None:
+    """Print the table: in colour on a terminal, else as plain text."""
+    if is_terminal():
+        _console().print(rich_status(status))
+    else:
+        say(*plain_status(status))
 
 
 def _watch(client: Client, is_json: bool) -> None:
