@@ -12,6 +12,9 @@ from syncproto.model import Attributes, Entry, Kind, Path
 from syncproto.paths import above
 
 Step = Callable[[], None]
+Message = tuple[Replica, str, list[Entry]]
+"""For whom it is, for which of its incarnations, and the entries."""
+
 ROUNDS_MAX = 80
 
 
@@ -25,7 +28,7 @@ class History:
         self.away: set[str] = set()  # forgotten by the others, unreachable until it comes back
         self.happened: set[str] = set()
         self.unfinished: dict[str, Step] = {}  # the second half of a rename
-        self.past: list[tuple[Replica, list[Entry]]] = []  # messages that may arrive again
+        self.past: list[Message] = []  # what may arrive again
         self.log: list[str] = []
         self.clock = 0
 
@@ -91,12 +94,14 @@ class History:
 
     def exchange(self, to: Replica, source: Replica, cut: Cut, holders: list[Replica]) -> None:
         self.finish_rename(to)
-        self.past.append((to, to.pull(source, self.clock, holders, cut)))
+        self.past.append((to, to.state.origin, to.pull(source, self.clock, holders, cut)))
         how = ("" if cut is None else " cut") + ("" if holders else " without content")
         self.log.append(f"{to.name} pulls {source.name}{how}")
 
-    def hear_again(self, replica: Replica, batch: list[Entry]) -> None:
-        replica.hear_again(batch, self.clock)
+    def hear_again(self, replica: Replica, incarnation: str, batch: list[Entry]) -> None:
+        """A message is for one session: an incarnation that began later refuses it, as half a pull (rule 6)."""
+        if replica.state.origin == incarnation:
+            replica.hear_again(batch, self.clock)
 
     def lose_index(self, replica: Replica) -> None:
         self.finish_rename(replica)
