@@ -295,6 +295,14 @@ class PeerMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """A configured address was answered by this peer, which is up already."""
+
+    address: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeerTrouble:
     """An address cannot be used, with the reason and remedy in a sentence; empty reason: the trouble is over."""
 
@@ -302,7 +310,7 @@ class PeerTrouble:
     reason: str
 
 
-PeerEvent = PeerUp | PeerDown | PeerMessage | PeerTrouble
+PeerEvent = PeerUp | PeerDown | PeerMessage | PeerAddress | PeerTrouble
 
 
 class Peers(Protocol):

@@ -11,7 +11,7 @@ from syncagent.engine.context import Clock
 from syncagent.engine.problems import rfc3339
 from syncagent.engine.report import volume_status
 from syncagent.engine.volume import Volume
-from syncagent.ports import PeerDown, PeerEvent, PeerMessage, PeerTrouble, PeerUp
+from syncagent.ports import PeerAddress, PeerDown, PeerEvent, PeerMessage, PeerTrouble, PeerUp
 from syncagent.status import FORMAT, ProblemStatus, Status, VolumeStatus
 from syncproto.messages import VolumeHello
 
@@ -73,9 +73,8 @@ class Agent:
             case PeerUp():
                 self._peer_up(event)
             case PeerDown(peer=peer, reason=reason):
-                gone = self._peers.pop(peer, None)
-                if gone is not None:
-                    log.info("peer %s is gone: %s", gone.name, reason)
+                self._peers.pop(peer, None)
+                log.debug("peer %s is gone: %s", peer, reason)
                 for volume in self.volumes.values():
                     volume.peer_down(peer)
             case PeerMessage(message=message):
@@ -84,25 +83,28 @@ class Agent:
                     addressed.on_message(event)
                 if event.size:
                     self._release(event.peer, event.size)
+            case PeerAddress(address=address, peer=peer):
+                self._answered(address, peer)
             case PeerTrouble(address=address, reason=reason):
                 if reason:
                     self._troubles[address] = reason
-                    log.warning("peer %s: %s", address, reason)
-                elif self._troubles.pop(address, None):
-                    log.info("peer %s: connected", address)
+                else:
+                    self._troubles.pop(address, None)
+
+    def _answered(self, address: str, peer: str) -> None:
+        """The address is no expected member any more: whoever is behind it is on the list."""
+        self._troubles.pop(address, None)
+        for volume in self.volumes.values():
+            if peer in volume.context.views and not volume.context.index.get(ANSWERED_KEY + address):
+                volume.context.index.set(ANSWERED_KEY + address, b"1")
+                volume.context.is_changed = True
 
     def _peer_up(self, event: PeerUp) -> None:
         self._peers[event.peer] = _Peer(event.hello.agent, event.address)
-        self._troubles.pop(event.address, None)
-        log.info("peer %s is connected (%s)", event.hello.agent, event.address)
         for hello in event.hello.volumes:
             mine = self._by_id.get(hello.volume)
-            if mine is None:
-                continue
-            if event.address and not mine.context.index.get(ANSWERED_KEY + event.address):
-                mine.context.index.set(ANSWERED_KEY + event.address, b"1")
-                mine.context.is_changed = True
-            mine.peer_up(event, hello)
+            if mine is not None:
+                mine.peer_up(event, hello)
 
     def run(self) -> float:
         """Do all that is due; gives the time of the monotonic clock when it must be called again."""

@@ -255,6 +255,7 @@ class Applier:
                 self._park(entry, f"its content could not be copied from {printable(path)}")
             else:
                 self._candidates.add(entry.dot)
+            self.wake(e.dot for e in context.index.pending_with_content(digest) if e.dot != entry.dot)
 
         context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
 

@@ -97,7 +97,7 @@ class Lookout:
 
     def run(self) -> None:
         """Begin looks at what is due, and settle what is gone."""
-        context, now = self._context, self._context.now
+        now = self._context.now
         while self.jobs < BATCHES_AT_ONCE and (due := self.dirty.take_due(now, BATCH_PATHS)):
             due = [p for p in due if p and not self.is_left_out(p)]
             self.examine(due)

@@ -19,6 +19,7 @@ from syncproto.version import Vector, covers
 log = logging.getLogger("syncagent.engine")
 
 DELTA_BYTES_MAX = 1024 * 1024
+INLINE_FILES_MAX = 64
 
 
 class Publisher:
@@ -91,6 +92,8 @@ class Publisher:
         frames: list[bytes] = []
         for entry in part:
             if entry.kind != Kind.FILE or entry.size > limits.INLINE_FILE_BYTES_MAX or budget <= 0:
+                continue
+            if entry.content in inline or len(inline) >= INLINE_FILES_MAX:
                 continue
             row = self._context.index.row(entry.path)
             if row is None or row.stat is None or row.entry.content != entry.content or not entry.content:

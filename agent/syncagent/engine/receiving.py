@@ -174,15 +174,12 @@ class Receiver:
     def _take(self, view: PeerView, last: Delta, unit: _Unit) -> None:
         context, index = self._context, self._context.index
         before = index.sequence
-        dropped = []
         if last.is_full:
-            dropped = context.reconciler.missing_from({e.path for e in unit.entries}, last.known)
+            if not self._drop_what_is_gone(view, last, unit):
+                return
+            context.reconciler.join_collected(last.collected, last.floor)
         for entry in unit.entries:
             context.reconciler.receive(entry)
-        for path in dropped:
-            self._drop(path, last)
-        if last.is_full:
-            context.reconciler.join_collected(last.collected, last.floor)
         context.reconciler.take([], last.known)
         index.set_cursor(view.incarnation, last.epoch, last.last)
         view.is_pulled = True
@@ -208,8 +205,17 @@ class Receiver:
                 wanted[digest] = contents[digest]
         self._fetcher.stage_inline(list(wanted.items()))
 
-    def _drop(self, path: Path, last: Delta) -> None:
-        """A path that the source once knew and no longer has: its delete and the tombstone were missed here."""
-        outcome = self._applier.drop_collected(path, last.known)
-        if not outcome:
-            self._look_again(path, self._context.now)
+    def _drop_what_is_gone(self, view: PeerView, last: Delta, unit: _Unit) -> bool:
+        """Drop the paths that the source once knew and no longer has: their deletes were missed here.
+
+        If the disk has moved on at any of them, nothing of the unit is taken: the fence must stay until all are gone.
+        """
+        source, is_done = self._sources[view.peer], True
+        for path in self._context.reconciler.missing_from({e.path for e in unit.entries}, last.known):
+            if not self._applier.drop_collected(path, last.known):
+                self._look_again(path, self._context.now)
+                is_done = False
+        self._context.is_changed = True
+        if not is_done:
+            source.wants_full, source.pull_due = True, self._context.now + 4 * PULL_DELAY_SECONDS
+        return is_done

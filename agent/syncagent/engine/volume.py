@@ -26,7 +26,7 @@ from syncagent.ports import DirtyPath, PeerMessage, PeerUp, Scanner, Tree, Watch
 from syncproto import messages as m
 from syncproto.limits import HEARTBEAT_SECONDS
 from syncproto.model import Entry, Path
-from syncproto.version import Dot
+from syncproto.version import Dot, Vector
 
 log = logging.getLogger("syncagent.engine")
 
@@ -92,6 +92,7 @@ class Volume:
         self._next_collect = context.now + COLLECT_SECONDS
         self._state_due: float | None = None
         self._state_sent = 0.0
+        self._told: tuple[int, Vector] = (0, {})
         self._pending_since: float | None = None
         self.lost_contents: dict[Path, float] = {}
 
@@ -335,11 +336,13 @@ class Volume:
         context, index = self.context, self.context.index
         if not context.is_changed and not context.is_applied:
             return
-        before = index.applied
         context.reconciler.acknowledge()
         if context.is_applied:
             context.tree.flush()
-        index.commit(durable=index.applied != before)
+        # What is acknowledged or announced must outlast a power cut: a dot that a peer has seen is never pulled back.
+        is_told = index.applied != self._told[1] or index.sequence != self._told[0]
+        index.commit(durable=is_told)
+        self._told = index.sequence, index.applied
         context.is_changed = context.is_applied = False
         if not index.pending_count:
             self._pending_since = None

@@ -38,13 +38,17 @@ class StartFailed(Exception):
     """The agent cannot start; the text says what is wrong and what to do."""
 
 
+REFUSALS = (StartFailed, ConfigError, ListenFailed, TransportFailed, ListenError, VolumeBusy, IndexFailed)
+"""Each is a sentence for the person who started the agent."""
+
+
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; gives the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: only ``_wait`` takes them
     service = Service(config)
     try:
         service.start()
-    except (StartFailed, ConfigError, ListenFailed, TransportFailed, ListenError, VolumeBusy, IndexFailed, OSError) as error:
+    except (*REFUSALS, OSError) as error:
         sys.stderr.write(f"syncagent: {error}\n")
         service.stop(is_clean=False)
         return 1

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from syncagent.ports import PeerDown, PeerEvent, PeerMessage, PeerUp
+from syncagent.ports import PeerAddress, PeerDown, PeerEvent, PeerMessage, PeerUp
 from syncproto.codec import Parcel
 from syncproto.messages import Hello
 from syncproto.session import Closed, Established, Event, Received, Session, Wire
@@ -188,6 +188,8 @@ class Peering:
             known.hello = hello
             self._emit(PeerDown(key, "its volumes changed"))
             self._emit(PeerUp(key, hello, link.address))
+        if link.session.is_dialler:
+            self._emit(PeerAddress(link.address, key))
         known.links.append((dialler, next(self._ages), link))
         known.links.sort(key=lambda item: item[:2])
 
