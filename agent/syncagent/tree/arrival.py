@@ -1,0 +1,169 @@
+"""How something that was prepared in the staging directory comes to stand at a path: whole, or not at all.
+
+Nothing that was not expected is ever replaced, and what is replaced is moved aside. Used under the tree's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from syncagent.core.plan import StatKey
+from syncagent.disk import errors, syscalls
+from syncagent.disk.root import PLACE, VolumeRoot
+from syncagent.ports import OPEN_FOR_WRITING
+from syncagent.tree.displaced import Displaced, StaleStep, Target, expected_leaf, look, require
+from syncagent.tree.staging import Staging
+from syncproto.model import Path
+from syncproto.paths import name, parent
+
+
+class DirectoryNotEmpty(Exception):
+    """A directory that must go still holds something."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A name in an opened directory, and what is expected there."""
+
+    path: Path
+    directory: int
+    expect: StatKey | None
+
+    @property
+    def name(self) -> bytes:
+        return name(self.path)
+
+    def require(self) -> None:
+        """Raise ``StaleStep`` unless what stands there is as expected."""
+        require(self.path, look(self.directory, self.name), self.expect)
+
+    def expected(self) -> StatKey:
+        """What is expected and stands there; raises ``StaleStep`` if nothing, or anything else."""
+        self.require()
+        if self.expect is None:
+            raise StaleStep(self.path, "nothing is there")
+        return self.expect
+
+
+@contextmanager
+def opened_place(root: VolumeRoot, path: Path, expect: StatKey | None) -> Iterator[Place]:
+    """Open the directory of a path; raises ``StaleStep`` about the directory where it is not there."""
+    try:
+        directory = root.open(parent(path), PLACE)
+    except OSError as error:
+        if error.errno in errors.GONE_ERRORS and parent(path):
+            raise StaleStep(parent(path), "it is no directory any more") from None
+        raise
+    try:
+        yield Place(path, directory, expect)
+    finally:
+        os.close(directory)
+
+
+class Arrival:
+    """Puts what is staged at its place, and takes away what must go."""
+
+    def __init__(self, staging: Staging, displaced: Displaced) -> None:
+        self._staging = staging
+        self._displaced = displaced
+
+    def put(self, staging: int, staged: bytes, place: Place) -> Path | None:
+        """Rename the staged leaf or directory to the place; gives the path of a displaced file that nobody had seen.
+
+        Raises ``StaleStep`` and leaves both sides as they are if the place is not as expected.
+        """
+        place.require()
+        if place.expect is not None:
+            st = os.stat(staged, dir_fd=staging, follow_symlinks=False)
+            if not stat.S_ISDIR(place.expect.mode) and not stat.S_ISDIR(st.st_mode):
+                return self._exchange(staging, staged, st.st_ino, place)
+            self.remove(place)
+        self._put_new(staging, staged, place)
+        return None
+
+    def _put_new(self, staging: int, staged: bytes, place: Place) -> None:
+        try:
+            syscalls.rename_new(staging, staged, place.directory, place.name)
+        except FileExistsError:
+            raise StaleStep(place.path, "something is there already") from None
+
+    def _exchange(self, staging: int, staged: bytes, staged_inode: int, place: Place) -> Path | None:
+        assert place.expect is not None
+        with expected_leaf(place.directory, place.name, place.path, place.expect) as target:
+            aside = self._displaced.name_for(staged_inode, place.expect)
+            os.rename(staged, aside, src_dir_fd=staging, dst_dir_fd=staging)
+            try:
+                syscalls.rename_exchange(staging, aside, place.directory, place.name)
+            except OSError as error:
+                os.rename(aside, staged, src_dir_fd=staging, dst_dir_fd=staging)
+                if isinstance(error, FileNotFoundError):
+                    raise StaleStep(place.path, "it is gone") from None
+                if not syscalls.is_refused_flag(error):
+                    raise
+                self._take(staging, place, target)
+                self._put_new(staging, staged, place)
+                return None
+            if self._displaced.accept(staging, aside, target):
+                return None
+            return self._displaced.rescue(staging, aside, place.path)
+
+    def remove(self, place: Place) -> None:
+        """Remove the expected leaf, or the expected directory if it is empty (else ``DirectoryNotEmpty``)."""
+        place.require()
+        if place.expect is None:
+            return
+        if not stat.S_ISDIR(place.expect.mode):
+            with (
+                self._staging.opened() as staging,
+                expected_leaf(place.directory, place.name, place.path, place.expect) as target,
+            ):
+                self._take(staging, place, target)
+            return
+        try:
+            os.rmdir(place.name, dir_fd=place.directory)
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            raise StaleStep(place.path, "it is no directory any more") from None
+        except OSError as error:
+            if error.errno in errors.NOT_EMPTY_ERRORS:
+                raise DirectoryNotEmpty(place.path) from None
+            raise
+
+    def _take(self, staging: int, place: Place, target: Target) -> None:
+        """Move a leaf aside for removal; an unexpected one goes back to its name, or beside it."""
+        aside = self._displaced.name_for(0, target.key)
+        try:
+            syscalls.rename_new(place.directory, place.name, staging, aside)
+        except FileNotFoundError:
+            raise StaleStep(place.path, "it is gone") from None
+        if self._displaced.accept(staging, aside, target):
+            return
+        try:
+            syscalls.rename_new(staging, aside, place.directory, place.name)
+        except FileExistsError:
+            self._displaced.rescue(staging, aside, place.path)
+        raise StaleStep(place.path, OPEN_FOR_WRITING)
+
+    def move(self, place: Place, to: Place) -> None:
+        """Rename what is expected at ``place`` to ``to``, which must be free."""
+        expect = place.expected()
+        try:
+            syscalls.rename_new(place.directory, place.name, to.directory, to.name)
+        except FileExistsError:
+            raise StaleStep(to.path, "something is there already") from None
+        except FileNotFoundError:
+            raise StaleStep(place.path, "it is gone") from None
+        moved = look(to.directory, to.name)
+        if moved is not None and moved.st_ino != expect.inode:
+            with suppress(FileExistsError):  # then both names must be looked at
+                syscalls.rename_new(to.directory, to.name, place.directory, place.name)
+            raise StaleStep(place.path, "another file took its place")

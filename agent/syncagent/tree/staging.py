@@ -1,0 +1,280 @@
+"""Contents that are assembled beside the volume's files, and wait there to be placed.
+
+They live in ``.syncagent/staging`` of the same file system: ``<digest>`` once complete, ``<digest>.part`` before. Only
+what this process has verified itself counts as complete; what an earlier one left over is checked chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+
+from syncagent.core.chunking import Block, Digester, digest_of
+from syncagent.core.plan import StatKey
+from syncagent.disk import syscalls
+from syncagent.disk.attributes import ACL_ACCESS, ACL_DEFAULT
+from syncagent.disk.content import feed, has_holes, ignoring_unsupported, write_all, write_new
+from syncagent.disk.root import DIRECTORY, LOOK, VolumeRoot
+from syncagent.disk.stat import stat_key
+from syncagent.tree.counters import TreeCounters
+from syncproto import limits
+from syncproto.paths import RESERVED_NAME
+
+DIRECTORY_NAME = b"staging"
+DIRECTORY_PATH = RESERVED_NAME + b"/" + DIRECTORY_NAME
+PART = b".part"
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_GROUP_MAX = 128
+"""So many small files are written before they are flushed: open descriptors are bounded."""
+_TRIES_MAX = 5
+
+
+class Staging:
+    """The staging directory of one volume. Safe to use from several threads."""
+
+    def __init__(self, root: VolumeRoot, counters: TreeCounters) -> None:
+        self._root = root
+        self.counters = counters
+        self._verified: dict[bytes, StatKey] = {}
+        self._lock = threading.Lock()
+        self._users = 0
+        self._serials = count(1)
+        self._can_clone = True
+
+    # -- the directory -------------------------------------------------------------------------------
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """The directory's descriptor; it is made if need be, and stays as long as somebody uses it."""
+        with self._lock:
+            self._users += 1
+        try:
+            directory = self._open_or_make()
+            try:
+                yield directory
+            finally:
+                os.close(directory)
+        finally:
+            with self._lock:
+                self._users -= 1
+
+    @contextmanager
+    def opened_if_there(self) -> Iterator[int | None]:
+        """The same, but None where there is no such directory."""
+        try:
+            directory = self._root.open(DIRECTORY_PATH, DIRECTORY)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+    def _open_or_make(self) -> int:
+        for _ in range(_TRIES_MAX):
+            try:
+                return self._root.open(DIRECTORY_PATH, DIRECTORY)
+            except FileNotFoundError:
+                self._make()
+            except OSError as error:
+                if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                    raise FileExistsError(
+                        errno.EEXIST, f"{DIRECTORY_PATH.decode()} is no directory: move it away"
+                    ) from None
+                raise
+        raise OSError(errno.EBUSY, f"{DIRECTORY_PATH.decode()} is removed again and again: leave it to the agent")
+
+    def _make(self) -> None:
+        _make_private(self._root.fd, RESERVED_NAME)
+        with suppress(FileNotFoundError), self._root.opened(RESERVED_NAME, DIRECTORY) as own:
+            _make_private(own, DIRECTORY_NAME)
+
+    def remove_if_empty(self) -> None:
+        """Remove the directory, and its parent, where nothing is in them."""
+        with self._lock, suppress(OSError):  # not empty, or not there
+            if self._users:
+                return
+            with self._root.opened(RESERVED_NAME, DIRECTORY) as own:
+                with suppress(FileNotFoundError):
+                    os.rmdir(DIRECTORY_NAME, dir_fd=own)
+            os.rmdir(RESERVED_NAME, dir_fd=self._root.fd)
+
+    def new_name(self) -> bytes:
+        """A name for something that is staged for a moment only."""
+        return b"tmp.%d" % next(self._serials)
+
+    def create(self, directory: int, name: bytes) -> int:
+        """A new empty file, in the place of whatever has that name."""
+        for _ in range(_TRIES_MAX):
+            try:
+                return os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+            except FileExistsError:
+                discard(directory, name)
+        raise FileExistsError(errno.EEXIST, f"{DIRECTORY_PATH.decode()} is written to by another program: stop it")
+
+    # -- what is complete ------------------------------------------------------------------------------
+
+    def has(self, digest: bytes) -> bool:
+        """Whether the content is complete, and verified by this process."""
+        return digest in self._verified
+
+    def admit(self, digest: bytes, fd: int) -> None:
+        """Flush a content that was verified, and count it as complete as long as its stat stays."""
+        self.flush(fd)
+        self._verified[digest] = stat_key(os.fstat(fd))
+
+    def flush(self, fd: int) -> None:
+        """Make a content durable; raises ``OSError``."""
+        os.fdatasync(fd)
+        self.counters.content_flushes += 1
+
+    def renew(self, digest: bytes, fd: int) -> None:
+        """The agent itself has changed the attributes of a complete content."""
+        self._verified[digest] = stat_key(os.fstat(fd))
+
+    def take(self, digest: bytes) -> None:
+        """The content was placed: it is here no more."""
+        self._verified.pop(digest, None)
+
+    @contextmanager
+    def opened_content(self, directory: int, digest: bytes) -> Iterator[int | None]:
+        """A complete content by ``os.O_PATH``; None if it is not here, or was touched by somebody else."""
+        expected = self._verified.get(digest)
+        try:
+            fd = os.open(name_of(digest), LOOK, dir_fd=directory) if expected else None
+        except FileNotFoundError:
+            fd = None
+        if fd is None:
+            self.take(digest)
+            yield None
+            return
+        try:
+            if stat_key(os.fstat(fd)) != expected:
+                self.take(digest)
+                yield None
+            else:
+                yield fd
+        finally:
+            os.close(fd)
+
+    # -- staging whole contents ------------------------------------------------------------------------
+
+    def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Stage small contents; gives back the digests that are not those of their bytes."""
+        wrong = [digest for digest, data in contents if digest_of(data) != digest]
+        good = [
+            (digest, data) for digest, data in dict(contents).items() if digest not in wrong and not self.has(digest)
+        ]
+        if good:
+            with self.opened() as directory:
+                for start in range(0, len(good), _GROUP_MAX):
+                    self._stage_group(directory, good[start : start + _GROUP_MAX])
+        return wrong
+
+    def _stage_group(self, directory: int, contents: Sequence[tuple[bytes, bytes]]) -> None:
+        opened: list[tuple[bytes, int]] = []
+        try:
+            for digest, data in contents:
+                fd = self.create(directory, name_of(digest))
+                opened.append((digest, fd))
+                write_new(fd, data, 0)
+                self.counters.bytes_staged += len(data)
+            for digest, fd in opened:
+                self.admit(digest, fd)
+        finally:
+            for digest, fd in opened:
+                os.close(fd)
+                if not self.has(digest):
+                    discard(directory, name_of(digest))
+
+    def stage_copy(self, digest: bytes, source: int, *, sparse: bool) -> bool:
+        """Stage a content by copying it from an open file; False if that has not, or not quite, this content."""
+        if self.has(digest):
+            return True
+        with self.opened() as directory:
+            fd = self.create(directory, name_of(digest))
+            try:
+                if self.copy(source, fd, sparse=sparse) == digest:
+                    self.admit(digest, fd)
+            finally:
+                os.close(fd)
+                if not self.has(digest):
+                    discard(directory, name_of(digest))
+        return self.has(digest)
+
+    def copy(self, source: int, target: int, *, sparse: bool) -> bytes:
+        """Copy an open file into a new one, sharing blocks where possible; gives the digest of what was copied."""
+        st = os.fstat(source)
+        if self._can_clone and st.st_size > limits.CHUNK_BYTES_MAX:
+            self._can_clone = ignoring_unsupported(lambda: syscalls.clone(source, target))
+            if self._can_clone:
+                digester = Digester()
+                feed(target, os.fstat(target).st_size, digester, sparse=sparse)
+                return digester.digest()
+        sink = _CopySink(target, keeps_holes=sparse)
+        feed(source, st.st_size, sink, sparse=sparse and has_holes(source, st))
+        os.ftruncate(target, sink.size)
+        self.counters.bytes_staged += sink.size
+        return sink.digest()
+
+    def drop(self, directory: int, digests: Iterable[bytes]) -> None:
+        """Drop contents, complete or not."""
+        for digest in digests:
+            self.take(digest)
+            discard(directory, name_of(digest))
+            discard(directory, name_of(digest) + PART)
+
+    def forget_all(self) -> None:
+        """Nothing counts as complete any more."""
+        self._verified.clear()
+
+
+class _CopySink(Digester):
+    """Writes what it digests."""
+
+    def __init__(self, fd: int, *, keeps_holes: bool) -> None:
+        super().__init__()
+        self._fd = fd
+        self._write = write_new if keeps_holes else write_all
+
+    def update(self, block: Block) -> None:
+        self._write(self._fd, block, self.size)
+        super().update(block)
+
+
+def name_of(digest: bytes) -> bytes:
+    """The name of a complete content."""
+    return digest.hex().encode()
+
+
+def discard(directory: int, name: bytes) -> None:
+    """Remove whatever leaf, or empty directory, has this name; nothing is fine too."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        os.rmdir(name, dir_fd=directory)
+
+
+def _make_private(directory: int, name: bytes) -> None:
+    """Make a directory for the agent alone, whatever the directory above hands down."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=directory)
+    except FileExistsError:
+        return
+    fd = os.open(name, DIRECTORY, dir_fd=directory)
+    try:
+        for acl in (ACL_DEFAULT, ACL_ACCESS):
+            with suppress(OSError):  # none, as a rule
+                os.removexattr(fd, acl)
+        if stat.S_IMODE(os.fstat(fd).st_mode) != 0o700:
+            os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
