@@ -172,7 +172,7 @@ class MemoryNetwork:
         self.now = 0.0
         self.random = Random(seed)
         self.agents: dict[str, MemoryPeers] = {}
-        self._pipes: list[_Pipe] = []
+        self.pipes: list[_Pipe] = []
         self._cut: set[frozenset[str]] = set()
         self._stalled: set[frozenset[str]] = set()
 
@@ -195,9 +195,7 @@ class MemoryNetwork:
 
     def step(self) -> bool:
         """Carry one message, chosen by the seed among those that are next on their pipe; False if there is none."""
-        ready = [
-            (pipe, end) for pipe in self._pipes if not self._is_stalled(pipe) for end in (0, 1) if pipe.queues[end]
-        ]
+        ready = [(pipe, end) for pipe in self.pipes if not self._is_stalled(pipe) for end in (0, 1) if pipe.queues[end]]
         if not ready:
             return False
         pipe, end = self.random.choice(ready)
@@ -212,7 +210,7 @@ class MemoryNetwork:
     def advance(self, seconds: float) -> None:
         """Let time pass: heartbeats, silence, new attempts to connect."""
         self.now += seconds
-        for pipe in list(self._pipes):
+        for pipe in list(self.pipes):
             pipe.tick(self.now)
         for agent in list(self.agents.values()):
             for dial in list(agent.dials.values()):
@@ -223,7 +221,7 @@ class MemoryNetwork:
     def cut(self, one: str, other: str) -> None:
         """Break what joins the two, and let nothing join them until ``heal``."""
         self._cut.add(frozenset((one, other)))
-        for pipe in [pipe for pipe in self._pipes if _names(pipe) == {one, other}]:
+        for pipe in [pipe for pipe in self.pipes if _names(pipe) == {one, other}]:
             self.drop(pipe)
 
     def stall(self, one: str, other: str) -> None:
@@ -239,7 +237,7 @@ class MemoryNetwork:
         """An agent has left."""
         if self.agents.get(agent.name) is agent:
             del self.agents[agent.name]
-        for pipe in [pipe for pipe in self._pipes if agent in pipe.ends]:
+        for pipe in [pipe for pipe in self.pipes if agent in pipe.ends]:
             self.drop(pipe)
 
     # -- for the ends --------------------------------------------------------------------------
@@ -258,13 +256,13 @@ class MemoryNetwork:
     def join_ends(self, dial: _Dial, dialler: MemoryPeers, listener: MemoryPeers) -> _Pipe:
         """Make the connection."""
         pipe = _Pipe(dial, dialler, listener, self.now)
-        self._pipes.append(pipe)
+        self.pipes.append(pipe)
         return pipe
 
     def drop(self, pipe: _Pipe) -> None:
         """End a connection; what is on its way is lost."""
-        if pipe in self._pipes:
-            self._pipes.remove(pipe)
+        if pipe in self.pipes:
+            self.pipes.remove(pipe)
             pipe.snap()
 
     def _is_stalled(self, pipe: _Pipe) -> bool:

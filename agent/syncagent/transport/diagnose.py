@@ -8,8 +8,9 @@ import socket
 from syncagent.transport.addresses import Address, resolve
 
 TIMEOUT_SECONDS = 3.0
-GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
-"""What a client of ZeroMQ says first: signature, version 3.1, mechanism."""
+GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x01"
+"""What speakers of ZeroMQ say first, signature and version 3.1: enough to be told the other's mechanism."""
+ANSWER_BYTES = 64
 
 
 def why_unreachable(address: Address, is_handshake: bool) -> str:
@@ -57,7 +58,7 @@ def _greeting(connection: socket.socket) -> bytes:
     answer = b""
     try:
         connection.sendall(GREETING)
-        while len(answer) < len(GREETING) and (part := connection.recv(len(GREETING) - len(answer))):
+        while len(answer) < ANSWER_BYTES and (part := connection.recv(ANSWER_BYTES - len(answer))):
             answer += part
     except OSError:
         pass  # what came before is what there is to judge

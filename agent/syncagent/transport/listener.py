@@ -142,19 +142,24 @@ class Listener:
 
     def _count(self, kind: int, value: int) -> None:
         counters = self._peering.counters
-        if kind == zmq.EVENT_DISCONNECTED:
+        if kind == zmq.EVENT_ACCEPTED:
+            counters["connections"] += 1
+        elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            counters["connections_admitted"] += 1
+        elif kind == zmq.EVENT_DISCONNECTED:
             self._probes = [self._loop.now + delay for delay in PROBE_SECONDS]
         elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH or value == zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
             counters["auth_refused"] += 1
-            if counters["auth_refused"] in (1, 10, 100) or counters["auth_refused"] % 1000 == 0:
-                log.warning(
-                    "%d connections to %s were refused: their secret is not that of this agent (or one of the two runs "
-                    "without one); compare --secret-file",
-                    counters["auth_refused"],
-                    self.place,
-                )
-        else:
-            counters["handshakes_failed"] += 1
+            self._warn(counters["auth_refused"])
+
+    def _warn(self, times: int) -> None:
+        if times in (1, 10, 100) or times % 1000 == 0:
+            log.warning(
+                "%d connections to %s were refused: their secret is not that of this agent (or one of the two runs "
+                "without one); compare --secret-file",
+                times,
+                self.place,
+            )
 
 
 def _bind(router: Socket, text: str, is_open: bool) -> str:

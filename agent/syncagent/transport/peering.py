@@ -32,8 +32,10 @@ COUNTERS = (
     "dropped_peers",
     "decode_errors",
     "auth_refused",
-    "handshakes_failed",
+    "connections",
+    "connections_admitted",
 )
+"""Connections are those that others made to us: any that was not admitted came to nothing, or still might."""
 
 
 class Link:

@@ -1,0 +1,63 @@
+"""A TCP proxy on loopback that can be told to swallow what it is given."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+
+
+class Proxy:
+    """Forwards to one address while it is not deaf. Use it in a ``with`` block."""
+
+    def __init__(self, target: str) -> None:
+        host, port = target.removeprefix("tcp://").split(":")
+        self._target = host, int(port)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self.is_deaf = False
+        self._is_over = False
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._server, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="proxy")
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over:
+            for key, _ in self._selector.select(0.02):
+                if key.data is None:
+                    self._accept()
+                else:
+                    self._forward(key.fileobj, key.data)
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        self._selector.close()
+
+    def _accept(self) -> None:
+        near, _ = self._server.accept()
+        far = socket.create_connection(self._target)
+        self._selector.register(near, selectors.EVENT_READ, far)
+        self._selector.register(far, selectors.EVENT_READ, near)
+
+    def _forward(self, source: object, target: socket.socket) -> None:
+        assert isinstance(source, socket.socket)
+        if source.fileno() < 0:
+            return  # closed earlier in this round
+        try:
+            data = source.recv(65536)
+            if data and not self.is_deaf:
+                target.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            for end in (source, target):
+                self._selector.unregister(end)
+                end.close()
