@@ -276,7 +276,8 @@ class MemoryVolume:
     # -- accidents ---------------------------------------------------------------------------------------
 
     def replace_root(self) -> None:
-        """Another, empty directory stands at the root's path."""
+        """Another, empty directory stands at the root's path; what was staged went with the first."""
+        self.staged, self.parts = {}, {}
         self.root = self.new_node(stat.S_IFDIR | 0o755)
         self.is_gone = False
 
