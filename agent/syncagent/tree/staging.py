@@ -16,7 +16,7 @@ from itertools import count
 
 from syncagent.core.chunking import Block, Digester, digest_of
 from syncagent.core.plan import StatKey
-from syncagent.disk import syscalls
+from syncagent.disk import errors, syscalls
 from syncagent.disk.attributes import ACL_ACCESS, ACL_DEFAULT
 from syncagent.disk.content import feed, has_holes, ignoring_unsupported, write_all, write_new
 from syncagent.disk.root import DIRECTORY, LOOK, VolumeRoot
@@ -68,7 +68,9 @@ class Staging:
         """The same, but None where there is no such directory."""
         try:
             directory = self._root.open(DIRECTORY_PATH, DIRECTORY)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in errors.GONE_ERRORS:
+                raise
             yield None
             return
         try:
