@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncagent.transport.sockets import ListenFailed, TransportFailed
+from syncagent.transport.errors import ListenFailed, TransportFailed
 from syncagent.transport.transport import Transport
 
 __all__ = ["ListenFailed", "Transport", "TransportFailed"]

@@ -12,12 +12,12 @@ import zmq
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
+from syncagent.transport.errors import TransportFailed
 from syncagent.transport.keys import KeyPair
 from syncagent.transport.sockets import (
     ZAP_DOMAIN,
     Context,
     Socket,
-    TransportFailed,
     allow,
     discard,
     make_dialler,

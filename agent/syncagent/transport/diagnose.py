@@ -24,33 +24,33 @@ def why_unreachable(address: Address, is_handshake: bool) -> str:
         return unresolved(address, error)
     try:
         with socket.create_connection((ip, address.port), TIMEOUT_SECONDS) as connection:
-            return _why_not_greeted(address, connection, is_handshake)
+            return _why_not_greeted(connection, is_handshake)
     except ConnectionRefusedError:
-        return f"nothing listens at {address.text} (connection refused): start the agent there, or correct --peer"
+        return "nothing listens there (connection refused): start the agent, or correct --peer"
     except TimeoutError:
-        return f"{address.text} does not answer: check the address, the firewall, and whether that machine is up"
+        return "it does not answer: check the address, the firewall, and whether that machine is up"
     except OSError as error:
-        return f"{address.text} cannot be reached ({_cause(error)}): check the network and the address"
+        return f"it cannot be reached ({_cause(error)}): check the network and the address"
 
 
 def unresolved(address: Address, error: OSError) -> str:
     """The sentence for a name that leads nowhere."""
-    return f"the name in {address.text} cannot be resolved ({_cause(error)}): check its spelling and the name server"
+    return f"the name {address.host} cannot be resolved ({_cause(error)}): check its spelling and the name server"
 
 
-def _why_not_greeted(address: Address, connection: socket.socket, is_handshake: bool) -> str:
+def _why_not_greeted(connection: socket.socket, is_handshake: bool) -> str:
     answer = _greeting(connection)
     if not answer:
-        return f"{address.text} takes connections and does not answer: no agent runs behind it (yet), or it hangs"
+        return "it takes connections and does not answer: no agent runs behind it (yet), or it hangs"
     if answer[:1] != b"\xff" or answer[9:10] != b"\x7f":
-        return f"another program than an agent listens at {address.text}: correct --peer"
+        return "another program than an agent listens there: correct --peer"
     if answer[12:32].rstrip(b"\0") != b"CURVE":
-        return f"a program that speaks ZeroMQ without keys listens at {address.text}, no agent: correct --peer"
+        return "a program that speaks ZeroMQ without keys listens there, no agent: correct --peer"
     if not is_handshake:
         return ""
     return (
-        f"the agent at {address.text} refused the connection: this agent's secret differs from the peer's "
-        "(or one of them runs without one): compare --secret-file on both"
+        "the agent there refused the connection: this agent's secret differs from the peer's (or one "
+        "of them runs without one): compare --secret-file on both"
     )
 
 

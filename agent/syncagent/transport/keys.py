@@ -12,6 +12,8 @@ import blake3
 import zmq
 from zmq.utils import z85
 
+from syncagent.transport.errors import TransportFailed
+
 CONTEXT = "syncagent 2026 curve key"
 NO_SECRET = b"no secret"
 """What stands in for a secret on loopback. Everybody knows it: it protects nothing, it only keeps agents with a secret
@@ -27,9 +29,12 @@ class KeyPair:
 
 
 def derive(secret: bytes | None) -> KeyPair:
-    """The key pair of a secret; white space at its ends does not count. Raises ``ValueError`` if nothing is left."""
+    """The key pair of a secret; white space at its ends does not count.
+
+    Raises ``TransportFailed`` if nothing is left.
+    """
     material = NO_SECRET if secret is None else secret.strip()
     if not material:
-        raise ValueError("the cluster's secret is empty: make one with `syncctl keygen`")
+        raise TransportFailed("the cluster's secret is empty: make one with `syncctl keygen`")
     key = z85.encode(blake3.blake3(material, derive_key_context=CONTEXT).digest())
     return KeyPair(zmq.curve_public(key), key)

@@ -12,13 +12,13 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from syncagent.transport import addresses
+from syncagent.transport.errors import ListenFailed
 from syncagent.transport.keys import KeyPair
 from syncagent.transport.loop import Loop
 from syncagent.transport.peering import Link, Peering
 from syncagent.transport.sockets import (
     LISTENER_EVENTS,
     Context,
-    ListenFailed,
     Socket,
     allow,
     discard,

@@ -6,6 +6,7 @@ from itertools import count
 
 import zmq
 
+from syncagent.transport.errors import TransportFailed
 from syncagent.transport.keys import KeyPair
 from syncproto import limits
 
@@ -26,14 +27,6 @@ LISTENER_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSH
 Socket = zmq.Socket[bytes]
 Context = zmq.Context[Socket]
 _monitors = count()
-
-
-class TransportFailed(Exception):
-    """The transport cannot start, with cause and remedy in a sentence."""
-
-
-class ListenFailed(TransportFailed):
-    """An address cannot be listened on, with cause and remedy in a sentence."""
 
 
 def check_libzmq(version: tuple[int, int, int]) -> None:

@@ -68,8 +68,8 @@ class Transport:
     def start(self) -> None:
         """Listen, and begin to dial.
 
-        Raises ``ListenFailed`` for an address, ``TransportFailed`` for what is wrong with this installation, and
-        ``ValueError`` for an empty secret.
+        Raises ``ListenFailed`` for an address, ``TransportFailed`` for an empty secret, or for what is wrong with this
+        installation. Nothing is left behind then.
         """
         try:
             self._open()
@@ -157,8 +157,9 @@ class Transport:
         return [*self._listeners, *self._diallers.values()]
 
     def _close(self) -> None:
-        linger_ms = self._linger_ms or 0
-        self._linger_ms = linger_ms
+        if self._context.closed:
+            return
+        linger_ms = self._linger_ms = self._linger_ms or 0
         for end in self._ends():
             end.close(STOP_REASON, linger_ms)
         if self._authenticator is not None:

@@ -52,7 +52,7 @@ def test_an_address_in_use_is_named(start: Start) -> None:
 
 
 def test_an_empty_secret_is_refused() -> None:
-    with pytest.raises(ValueError, match="keygen"):
+    with pytest.raises(TransportFailed, match="keygen"):
         Running("a", secret=b" \n").transport.start()
 
 
@@ -60,6 +60,14 @@ def test_an_old_libzmq_is_refused() -> None:
     with pytest.raises(TransportFailed, match=r"4\.3\.4.*4\.3\.5"):
         sockets.check_libzmq((4, 3, 4))
     sockets.check_libzmq((4, 3, 5))
+
+
+def test_what_failed_to_start_can_be_stopped() -> None:
+    made = Running("a", listen=[*LOOPBACK, "tcp://192.0.2.1:7401"])
+    with pytest.raises(ListenFailed):
+        made.transport.start()
+    made.transport.stop()
+    made.transport.stop()
 
 
 def test_what_was_never_started_can_be_stopped() -> None:
