@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import zmq
 from zmq.utils import z85
@@ -19,6 +21,14 @@ def test_white_space_around_a_secret_does_not_count() -> None:
     assert keys.derive(b"a secret\n") == keys.derive(b"a secret") != keys.derive(b"another")
     assert keys.derive(None) == keys.derive(b"no secret")
     assert keys.derive(b"a secret").secret.decode() not in repr(keys.derive(b"a secret"))
+
+
+def test_keys_are_made_as_the_specification_says() -> None:
+    spec = (Path(__file__).parents[3] / "protocol" / "SPEC.md").read_text()
+    assert f"`{keys.CONTEXT}`" in spec
+    assert f"`{keys.NO_SECRET.decode()}`" in spec
+    assert f"`{sockets.ZAP_DOMAIN.decode()}`" in spec
+    assert keys.derive(b"a secret").public == b"*B[nwqa?Ojb>exCUo$$pNufc3K!ws9SaF.+S1v@-"
 
 
 @pytest.mark.parametrize("is_server_known", [True, False], ids=["knows-the-public-key", "knows-nothing"])
