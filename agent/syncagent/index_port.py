@@ -123,8 +123,8 @@ class Index(State, Protocol):
     def pending_bytes(self) -> int:
         """The sizes of the pending files, together."""
 
-    def pending_with_content(self, digest: bytes) -> list[Entry]:
-        """The pending files with this content, by dot."""
+    def pending_with_content(self, digest: bytes, limit: int | None = None) -> list[Entry]:
+        """The pending files with this content, by dot; at most ``limit``."""
 
     def pending_contents(self) -> Iterator[tuple[bytes, int, bool]]:
         """Digest, size and sparseness of each content that pending files want, once, in the order of their writing."""

@@ -146,8 +146,9 @@ OPEN_FOR_WRITING = "it is open for writing"
 class Applied:
     """The step is done. ``stat`` and ``attributes`` are what the path has now (None after a removal).
 
-    The path is ``to`` for ``Keep`` and ``Move``. ``attributes`` may lack what this replica may not apply. ``displaced``:
-    in the last instant a file that nobody had seen took the place; it was moved aside to this path, to be looked at.
+    The path is ``to`` for ``Keep`` and ``Move``. ``attributes`` may lack what this replica may not apply.
+    ``displaced``: in the last instant a file that nobody had seen took the place; it was moved aside to this path, to
+    be looked at.
     """
 
     path: Path
@@ -205,8 +206,8 @@ class Root:
 class Tree(Protocol):
     """The only door through which a peer's wish touches the volume.
 
-    Callable from several threads. All staging calls and ``flush`` raise ``OSError`` where the system refuses (disk full,
-    read-only) or the root is no longer the one that was opened; ``apply`` says ``Failed`` then.
+    Callable from several threads. All staging calls and ``flush`` raise ``OSError`` where the system refuses (disk
+    full, read-only) or the root is no longer the one that was opened; ``apply`` says ``Failed`` then.
     """
 
     def root(self) -> Root:

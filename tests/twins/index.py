@@ -147,8 +147,8 @@ class MemoryIndex(MemoryState):
     def copies(self) -> Iterator[Entry]:
         return iter([r.entry for r in self._rows() if r.entry.is_copy and r.entry.is_live])
 
-    def pending_with_content(self, digest: bytes) -> list[Entry]:
-        return [e for e in self.pending() if e.kind == Kind.FILE and e.content == digest]
+    def pending_with_content(self, digest: bytes, limit: int | None = None) -> list[Entry]:
+        return [e for e in self.pending() if e.kind == Kind.FILE and e.content == digest][:limit]
 
     # -- sums ----------------------------------------------------------------------------------
 

@@ -54,6 +54,13 @@ class Agent:
         self.volumes[volume.context.options.name] = volume
         self._by_id[volume.context.id] = volume
 
+    def take_volumes(self) -> list[Volume]:
+        """Give up all volumes: nothing reaches them any more."""
+        volumes = list(self.volumes.values())
+        self.volumes.clear()
+        self._by_id.clear()
+        return volumes
+
     def hellos(self) -> tuple[VolumeHello, ...]:
         """What a ``Hello`` says of the volumes. Called from any thread: reads only what never changes by halves."""
         return tuple(

@@ -14,6 +14,7 @@ from syncagent.core.plan import Keep, MakeDirectory, Remove, Step
 from syncagent.core.reconcile import Reconciler
 from syncagent.core.state import Overlay
 from syncagent.core.transition import Change, plan
+from syncagent.engine.candidates import Candidates
 from syncagent.engine.context import Context
 from syncagent.engine.problems import printable
 from syncagent.engine.styling import Styler
@@ -26,6 +27,8 @@ log = logging.getLogger("syncagent.engine")
 UNITS_PER_TURN = 256
 PATIENCE_SECONDS = 2.0
 RETRY_SECONDS_MAX = 30.0
+SAME_CONTENT_MAX = 16
+"""Of files with equal content, so many are looked at to tell a rename."""
 
 
 class Applier:
@@ -43,31 +46,38 @@ class Applier:
         self._brake = brake
         self._want = want
         self._look_again = look_again
-        self._candidates: set[Dot] = set()
+        self._candidates = Candidates()
         self._waiting: dict[Dot, float] = {}
         self._parked: dict[Dot, tuple[float, int]] = {}
+        self._judged: set[Dot] = set()
         self._copying: set[bytes] = set()
         self.styler = Styler(context, look_again)
         self._paused_until = 0.0
+        self._has_progressed = False
         self.held: set[Dot] = set()
         self._released: set[Dot] = set()
 
     # -- what may have become ready --------------------------------------------------------------
 
-    def wake(self, dots: Iterable[Dot]) -> None:
+    def wake(self, entries: Iterable[Entry]) -> None:
         """These entries may be ready now."""
-        self._candidates.update(dots)
+        for entry in entries:
+            self._candidates.add(entry)
+
+    def wake_files(self, dots: Iterable[Dot]) -> None:
+        """The contents of these pending files are staged."""
+        self._candidates.add_dots(dots, is_live=True)
 
     def wake_path(self, path: Path) -> None:
         """The path was looked at, or changed: what is pending there may be ready."""
         for entry in self._context.index.pending_at(path):
             self._parked.pop(entry.dot, None)
-            self._candidates.add(entry.dot)
+            self._candidates.add(entry)
 
     def wake_everything(self) -> None:
         """Look at all that is pending."""
         self._parked.clear()
-        self._candidates.update(entry.dot for entry in self._context.index.pending())
+        self.wake(self._context.index.pending())
 
     def is_idle(self) -> bool:
         """Whether nothing can be done before something new happens."""
@@ -81,7 +91,7 @@ class Applier:
         """The held deletes of peers may pass; gives their number."""
         count = len(self.held)
         self._released |= self.held
-        self._candidates |= self.held
+        self._candidates.add_dots(self.held, is_live=False)
         self.held.clear()
         return count
 
@@ -92,28 +102,40 @@ class Applier:
         context, now = self._context, self._context.now
         if context.halt or now < self._paused_until:
             return False
-        self._candidates.update(dot for dot, (when, _) in self._parked.items() if when <= now)
-        entries = [e for dot in self._candidates if (e := context.index.pending_entry(dot)) is not None]
-        self._candidates.clear()
-        entries.sort(key=lambda e: (not e.is_live, e.dot))
-        self._hold_a_mass_of_deletes(entries)
+        self._wake_parked(now)
         progress = False
-        for position, entry in enumerate(entries):
-            if position >= UNITS_PER_TURN or context.halt:
-                self._candidates.update(e.dot for e in entries[position:])
-                break
-            progress |= self._resolve(entry)
+        dots = self._candidates.take_live(UNITS_PER_TURN)
+        if not dots:
+            self._hold_a_mass_of_deletes()
+            dots = self._candidates.take_deletes(UNITS_PER_TURN)
+        for dot in dots:
+            entry = context.index.pending_entry(dot)  # it may have been resolved along with another
+            if entry is None:
+                self._forget(dot)
+            elif context.halt is None:
+                progress |= self._resolve(entry)
         if progress:
             context.is_changed = True
-            self._candidates.update(self._waiting)
+            self._has_progressed = True
+        if self._has_progressed and not self._candidates:
+            self._has_progressed = False
+            waiting = [e for dot in self._waiting if (e := context.index.pending_entry(dot)) is not None]
+            self.wake(waiting)
         self.styler.run()
-        return progress
+        return bool(dots)
 
-    def _resolve(self, entry: Entry) -> bool:
+    def _wake_parked(self, now: float) -> None:
+        if not self._parked:
+            return
+        for dot in [dot for dot, (when, _) in self._parked.items() if when <= now]:
+            entry = self._context.index.pending_entry(dot)
+            if entry is None:
+                self._forget(dot)
+            else:
+                self._candidates.add(entry)
+
+    def _resolve(self, current: Entry) -> bool:
         context = self._context
-        current = context.index.pending_entry(entry.dot)  # it may have been resolved along with another
-        if current is None:
-            return True
         if context.reconciler.is_settled(current):
             context.reconciler.settle(current)
             self.styler.later(current.path)
@@ -135,6 +157,7 @@ class Applier:
         self._waiting.pop(dot, None)
         self._parked.pop(dot, None)
         self._released.discard(dot)
+        self._judged.discard(dot)
         self.held.discard(dot)
 
     def _waits_for_children(self, entry: Entry) -> bool:
@@ -228,7 +251,7 @@ class Applier:
         here = context.index.entry(entry.path)
         if entry.kind != Kind.FILE or entry.content is None or (here is not None and here.is_live):
             return None
-        for row in context.index.by_content(entry.content)[:16]:
+        for row in context.index.by_content(entry.content, SAME_CONTENT_MAX):
             for pending in context.index.pending_at(row.entry.path):
                 is_old_name = covers(dict(entry.carried), row.entry.dot)
                 if is_old_name and not pending.is_live and pending.has_seen(row.entry) and pending.dot not in self.held:
@@ -238,7 +261,7 @@ class Applier:
     def _stage_or_want(self, needed: Entry, entry: Entry) -> None:
         """Stage a content from the file here that has it, else have it fetched."""
         context, digest = self._context, needed.content or b""
-        rows = [row for row in context.index.by_content(digest) if row.stat is not None]
+        rows = [row for row in context.index.by_content(digest, 1) if row.stat is not None]
         if not rows:
             self._want(needed if needed.dot == entry.dot else entry)
             return
@@ -250,12 +273,13 @@ class Applier:
 
         def done(result: object) -> None:
             self._copying.discard(digest)
-            if result is not True:
+            if result is True:
+                self._candidates.add(entry)
+            else:
                 self._look_again(path, context.now)
                 self._park(entry, f"its content could not be copied from {printable(path)}")
-            else:
-                self._candidates.add(entry.dot)
-            self.wake(e.dot for e in context.index.pending_with_content(digest) if e.dot != entry.dot)
+            # A staged content is placed once. Whoever else wants it has it copied again: one after the other.
+            self.wake(context.index.pending_with_content(digest, 2))
 
         context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
 
@@ -338,14 +362,17 @@ class Applier:
 
     # -- the brake at the receiver ----------------------------------------------------------------------
 
-    def _hold_a_mass_of_deletes(self, entries: list[Entry]) -> None:
+    def _hold_a_mass_of_deletes(self) -> None:
+        """All deletes that are known so far are judged together."""
         context = self._context
-        deletes = [e for e in entries if not e.is_live and e.dot not in self.held and self._removes_something(e)]
-        deletes = [e for e in deletes if e.dot not in self._released]
-        if not deletes:
+        fresh = [dot for dot in self._candidates.deletes() if dot not in self._judged]
+        if not fresh:
             return
+        self._judged.update(fresh)
+        entries = [e for dot in fresh if (e := context.index.pending_entry(dot)) is not None]
+        deletes = [e.dot for e in entries if e.dot not in self._released and self._removes_something(e)]
         if not self._brake.allows(len(deletes), context.index.live_count, context.now):
-            self.held.update(e.dot for e in deletes)
+            self.held.update(deletes)
             log.warning("volume %s: %d deletes from peers are held", context.options.name, len(deletes))
 
     def _removes_something(self, tombstone: Entry) -> bool:
@@ -356,6 +383,6 @@ class Applier:
             return False
         if here.kind != Kind.FILE or here.content is None:
             return True
-        candidates = [row.entry for row in index.by_content(here.content)[:16]]
-        candidates += index.pending_with_content(here.content)[:16]
+        candidates = [row.entry for row in index.by_content(here.content, SAME_CONTENT_MAX)]
+        candidates += index.pending_with_content(here.content, SAME_CONTENT_MAX)
         return not any(e.path != here.path and covers(dict(e.carried), here.dot) for e in candidates)

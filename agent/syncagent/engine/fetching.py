@@ -227,7 +227,7 @@ class Fetcher:
         want = self._wants.get(digest)
         self._forget(digest)
         dots = set(want.dots) if want else set()
-        dots |= {entry.dot for entry in self._context.index.pending_with_content(digest)}
+        dots |= {entry.dot for entry in self._context.index.pending_with_content(digest, 64)}
         self._staged(dots)
 
     def _forget(self, digest: bytes) -> None:

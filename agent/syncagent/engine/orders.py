@@ -48,7 +48,7 @@ def revert(volume: Volume) -> int:
         if entry is not None and entry.is_live:
             context.index.drop(path)
             context.index.put_pending(entry)
-            applier.wake([entry.dot])
+            applier.wake([entry])
     dots = sorted(applier.held)
     applier.held.clear()
     for dot in dots:

@@ -91,7 +91,7 @@ class Publisher:
         inline: list[bytes] = []
         frames: list[bytes] = []
         for entry in part:
-            if entry.kind != Kind.FILE or entry.size > limits.INLINE_FILE_BYTES_MAX or budget <= 0:
+            if entry.kind != Kind.FILE or entry.size > min(limits.INLINE_FILE_BYTES_MAX, budget):
                 continue
             if entry.content in inline or len(inline) >= INLINE_FILES_MAX:
                 continue
@@ -133,7 +133,7 @@ class Publisher:
         context = self._context
         rows: list[Row | None] = []
         for wanted in message.ranges:
-            found = [] if context.halt else context.index.by_content(wanted.digest)
+            found = [] if context.halt else context.index.by_content(wanted.digest, 4)
             rows.append(next((row for row in found if row.stat is not None), None))
 
         def job() -> list[bytes | None]:

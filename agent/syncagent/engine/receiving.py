@@ -187,7 +187,7 @@ class Receiver:
         for entry in unit.entries:
             self._applier.styler.later(entry.path)
         fresh = [e for e in index.changed_since(before) if index.pending_entry(e.dot) is not None]
-        self._applier.wake(entry.dot for entry in fresh)
+        self._applier.wake(fresh)
         for entry in fresh:
             self._applier.wake_path(entry.path)
         self._take_inline(dict(unit.inline), fresh)

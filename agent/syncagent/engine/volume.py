@@ -186,7 +186,7 @@ class Volume:
         self.fetcher.want(entry)
 
     def _staged(self, dots: set[Dot]) -> None:
-        self.applier.wake(dots)
+        self.applier.wake_files(dots)
 
     def _path_changed(self, path: Path) -> None:
         self.applier.wake_path(path)
@@ -227,13 +227,14 @@ class Volume:
         context.peers.send(event.peer, self.membership.list_message())
         context.peers.send(event.peer, self.state_message())
         self.receiver.peer_up(view)
+        self.barriers.peer_up(view)
 
     def peer_down(self, peer: str) -> None:
         """The session is over."""
-        if self.context.views.pop(peer, None) is not None:
+        if (view := self.context.views.pop(peer, None)) is not None:
             self.fetcher.peer_gone(peer)
             self.receiver.peer_gone(peer)
-            self.barriers.peer_gone(peer)
+            self.barriers.peer_gone(view)
             self._state_soon()
 
     def on_message(self, event: PeerMessage) -> None:

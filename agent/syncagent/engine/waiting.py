@@ -13,6 +13,8 @@ from syncproto.version import Vector, merge
 
 GRACE_SECONDS = 0.06
 """Within it the watcher has delivered what was written before the barrier."""
+RETURN_SECONDS = 3.0
+"""For so long a peer whose session ended is waited for."""
 HOPS = 8
 KEPT_SECONDS = 3600.0
 
@@ -21,7 +23,10 @@ KEPT_SECONDS = 3600.0
 class _Active:
     started: float
     asked_by: str | None
+    hops: int
     waiting: set[str] = field(default_factory=set)
+    lost: dict[str, float] = field(default_factory=dict)
+    """Incarnations whose session ended before they answered, and when: they are asked again if they come back."""
     known: Vector = field(default_factory=dict)
     is_done: bool = False
 
@@ -52,7 +57,7 @@ class Barriers:
 
     def _start(self, number: bytes, asked_by: str | None, hops: int) -> None:
         context = self._context
-        active = self._active[number] = _Active(context.now, asked_by)
+        active = self._active[number] = _Active(context.now, asked_by, hops)
         if hops > 0:
             for view in list(context.views.values()):
                 if view.peer != asked_by:
@@ -73,10 +78,19 @@ class Barriers:
             active.waiting.discard(view.peer)
             active.known = merge(active.known, message.known)
 
-    def peer_gone(self, peer: str) -> None:
-        """Its answer will not come; what it had will be seen when it is back."""
+    def peer_gone(self, view: PeerView) -> None:
+        """Its answer will not come in this session."""
         for active in self._active.values():
-            active.waiting.discard(peer)
+            if view.peer in active.waiting:
+                active.waiting.discard(view.peer)
+                active.lost[view.incarnation] = self._context.now
+
+    def peer_up(self, view: PeerView) -> None:
+        """It may owe an answer from its last session."""
+        for number, active in self._active.items():
+            if active.lost.pop(view.incarnation, None) is not None and not active.is_done:
+                active.waiting.add(view.peer)
+                self._context.peers.send(view.peer, Barrier(self._context.id, number, max(0, active.hops - 1)))
 
     def next_due(self) -> float | None:
         """When a barrier that waits only for time may be done."""
@@ -93,6 +107,8 @@ class Barriers:
                     del self._active[number]
                 continue
             if active.waiting or context.now - active.started < GRACE_SECONDS:
+                continue
+            if any(context.now - at < RETURN_SECONDS for at in active.lost.values()):
                 continue
             is_quiet = self._is_quiet() if is_quiet is None else is_quiet
             if not is_quiet:

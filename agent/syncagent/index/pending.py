@@ -12,6 +12,7 @@ from syncproto.version import Dot
 _INSERT = "INSERT INTO pending (origin, counter, path, content, size, sequence, entry) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _BY_DOT = """SELECT origin, counter, entry FROM pending
 WHERE (origin, counter) > (?, ?) ORDER BY origin, counter LIMIT ?"""
+_WITH_CONTENT = "SELECT entry FROM pending WHERE content = ? ORDER BY origin, counter LIMIT ?"
 _CONTENTS = """SELECT sequence, content, size, entry FROM pending AS one WHERE content IS NOT NULL AND sequence > ?
 AND NOT EXISTS (SELECT 1 FROM pending AS other WHERE other.content = one.content AND other.sequence < one.sequence)
 ORDER BY sequence LIMIT ?"""
@@ -32,8 +33,8 @@ class Pending(Tables):
         found = self._database.rows("SELECT entry FROM pending WHERE path = ? ORDER BY origin, counter", path)
         return [self._decoded(decode_entry, row[0]) for row in found]
 
-    def pending_with_content(self, digest: bytes) -> list[Entry]:
-        found = self._database.rows("SELECT entry FROM pending WHERE content = ? ORDER BY origin, counter", digest)
+    def pending_with_content(self, digest: bytes, limit: int | None = None) -> list[Entry]:
+        found = self._database.rows(_WITH_CONTENT, digest, -1 if limit is None else limit)
         return [self._decoded(decode_entry, row[0]) for row in found]
 
     def has_pending_wanting(self, contents: tuple[bytes | None, ...], dot: Dot) -> bool:

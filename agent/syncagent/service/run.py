@@ -214,16 +214,16 @@ class Service:
             self._http.stop()
         if self._transport is not None:
             self._transport.stop(1.0 if is_clean else 0.0)
-        self._pool.stop()
         if self._has_loop and self._loop.failure is None:
             with suppress(Exception):
                 self._loop.ask(self._stop_volumes)
         self._loop.stop()
+        self._pool.stop()
         if self._lock is not None:
             os.close(self._lock)
 
     def _stop_volumes(self) -> None:
-        for volume in self._agent.volumes.values():
+        for volume in self._agent.take_volumes():
             volume.stop()
 
 

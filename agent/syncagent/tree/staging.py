@@ -29,6 +29,9 @@ DIRECTORY_NAME = b"staging"
 DIRECTORY_PATH = RESERVED_NAME + b"/" + DIRECTORY_NAME
 PART = b".part"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WHOLE_SYSTEM_FROM = 32
+"""From so many files on, one flush of the file system is cheaper: 256 files of 4 KiB took 0.92 s one by one on ext4,
+and 0.01 to 0.18 s at once."""
 _GROUP_MAX = 128
 """So many small files are written before they are flushed: open descriptors are bounded."""
 _TRIES_MAX = 5
@@ -187,8 +190,14 @@ class Staging:
                 opened.append((digest, fd))
                 write_new(fd, data, 0)
                 self.counters.bytes_staged += len(data)
-            for digest, fd in opened:
-                self.admit(digest, fd)
+            if len(opened) >= _WHOLE_SYSTEM_FROM:
+                syscalls.sync_file_system(directory)
+                self.counters.content_flushes += 1
+                for digest, fd in opened:
+                    self._verified[digest] = stat_key(os.fstat(fd))
+            else:
+                for digest, fd in opened:
+                    self.admit(digest, fd)
         finally:
             for digest, fd in opened:
                 os.close(fd)
