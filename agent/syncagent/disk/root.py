@@ -68,8 +68,10 @@ class VolumeRoot:
             for _ in range(_TRIES_MAX):
                 try:
                     return syscalls.openat2(self.fd, path or b".", flags, _BENEATH)
-                except BlockingIOError:  # renames all over the place: the kernel gives up, and we walk
-                    continue
+                except OSError as error:
+                    # EAGAIN: renames all over the place. EXDEV: a nested mount, or a file that was just moved out.
+                    if error.errno not in (errno.EAGAIN, errno.EXDEV):
+                        raise
         return self._walk(path, flags)
 
     @contextmanager
@@ -103,7 +105,7 @@ class VolumeRoot:
         return True
 
     def _walk(self, path: Path, flags: int) -> int:
-        """Component by component: as strict as openat2, for kernels and container profiles without it."""
+        """Component by component: as strict as openat2, for where that is missing, or its answer is in doubt."""
         directory = os.dup(self.fd)
         try:
             *above, last = path.split(b"/") if path else [b"."]
