@@ -147,10 +147,16 @@ class Listener:
         elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             counters["connections_admitted"] += 1
         elif kind == zmq.EVENT_DISCONNECTED:
-            self._probes = [self._loop.now + delay for delay in PROBE_SECONDS]
+            self._probe_soon()
         elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH or value == zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
             counters["auth_refused"] += 1
             self._warn(counters["auth_refused"])
+
+    def _probe_soon(self) -> None:
+        """Unless that is planned already: however many connections break, all are tried now and then, and not always."""
+        now = self._loop.now
+        if not self._probes or self._probes[-1] < now + PROBE_SECONDS[-1] / 2:
+            self._probes += [now + delay for delay in PROBE_SECONDS]
 
     def _warn(self, times: int) -> None:
         if times in (1, 10, 100) or times % 1000 == 0:

@@ -73,6 +73,8 @@ def _configure(made: Socket) -> None:
     made.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     made.setsockopt(zmq.TCP_KEEPALIVE, 1)
     made.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+    made.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 10)
+    made.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
     made.copy_threshold = 256 * 1024
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -20,7 +21,7 @@ from syncagent.transport.loop import Loop
 from syncagent.transport.peering import Peering
 from syncagent.transport.sockets import Context, check_libzmq
 from syncagent.transport.trouble import Trouble
-from syncproto.codec import pack
+from syncproto.codec import Parcel, pack
 from syncproto.greeting import Introduction
 from syncproto.messages import VolumeHello, VolumeMessage
 
@@ -60,6 +61,8 @@ class Transport:
         self._diallers: dict[str, Dialler] = {}
         self._unusable: dict[str, Trouble] = {}
         self._authenticator: Authenticator | None = None
+        self._posted: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self._linger_ms: int | None = None
         self._thread = threading.Thread(target=self._run, name="transport", daemon=True)
 
@@ -95,15 +98,17 @@ class Transport:
 
     def send(self, peer: str, message: VolumeMessage, frames: Sequence[bytes] = ()) -> None:
         """Queue a message; it is dropped if the peer is gone. Raises ``LocalProtocolError`` if it is too large."""
-        self._loop.post(partial(self._peering.send, peer, pack(message, frames)))
+        parcel = pack(message, frames)
+        self._count_posted(peer, parcel.size)
+        self._loop.post(partial(self._send, peer, parcel))
 
     def consumed(self, peer: str, size: int) -> None:
         """So many bulk bytes of the peer were worked off: the ``PeerMessage.size`` of what is done with."""
         self._loop.post(partial(self._peering.consumed, peer, size))
 
     def backlog_bytes(self, peer: str) -> int:
-        """Bulk that waits for the peer's credit: who has more to send to it does well to wait."""
-        return self._peering.backlog_bytes(peer)
+        """Bulk that is not yet under way to the peer: who has more to send to it does well to wait."""
+        return self._posted[peer] + self._peering.backlog_bytes(peer)
 
     def set_peers(self, peers: Sequence[str]) -> None:
         """From now on dial exactly these addresses."""
@@ -166,6 +171,17 @@ class Transport:
             self._authenticator.socket.close()
         self._loop.close()
         self._context.term()
+
+    def _send(self, peer: str, parcel: Parcel) -> None:
+        self._count_posted(peer, -parcel.size)
+        self._peering.send(peer, parcel)
+
+    def _count_posted(self, peer: str, size: int) -> None:
+        if size:
+            with self._lock:
+                self._posted[peer] += size
+                if not self._posted[peer]:
+                    del self._posted[peer]
 
     def _tell(self, event: PeerEvent) -> None:
         if self._linger_ms is None:
