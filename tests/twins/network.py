@@ -59,11 +59,12 @@ class MemoryPeers:
 
     def reset(self, peer: str | None = None) -> None:
         """End the sessions and have new Hellos exchanged."""
-        mine = {dial.link: dial for dial in self.dials.values()}
-        for link in self.peering.links(peer):
-            if link in mine:
-                self.peering.begin(link, mine[link].new_session(), "new Hellos are exchanged")
-            else:
+        links = self.peering.links(peer)
+        for dial in self.dials.values():
+            if dial.link is not None and (dial.link in links or not dial.link.session.is_established):
+                self.peering.begin(dial.link, dial.new_session(), "new Hellos are exchanged")
+        for link in links:
+            if not link.session.is_dialler:
                 self.peering.forget(link, "new Hellos are exchanged")
         self.peering.flush(self._network.now)
 

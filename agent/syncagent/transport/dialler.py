@@ -69,6 +69,11 @@ class Dialler:
             return self._attempt_at
         return self.link.session.deadline if self.link else self._give_up_at
 
+    @property
+    def is_greeting(self) -> bool:
+        """Whether a Hello is on its way that is not answered."""
+        return self.link is not None and not self.link.session.is_established
+
     def tick(self) -> None:
         """Dial if it is time; let time pass for the session."""
         if self._attempt_at is not None and self._loop.now >= self._attempt_at:

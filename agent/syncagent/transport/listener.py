@@ -153,7 +153,7 @@ class Listener:
             self._warn(counters["auth_refused"])
 
     def _probe_soon(self) -> None:
-        """Unless that is planned already: however many connections break, all are tried now and then, and not always."""
+        """Unless that is planned already: however many connections break, all are tried now and then."""
         now = self._loop.now
         if not self._probes or self._probes[-1] < now + PROBE_SECONDS[-1] / 2:
             self._probes += [now + delay for delay in PROBE_SECONDS]

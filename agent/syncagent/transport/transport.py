@@ -212,9 +212,10 @@ class Transport:
         self._diallers[text] = dialler
 
     def _reset(self, peer: str | None) -> None:
-        diallers = {dialler.link: dialler for dialler in self._diallers.values()}
-        for link in self._peering.links(peer):
-            if link in diallers:
-                diallers[link].greet_again(RESET_REASON)
-            else:
+        links = self._peering.links(peer)
+        for dialler in self._diallers.values():
+            if dialler.is_greeting or dialler.link in links:  # whoever is greeted may be that peer
+                dialler.greet_again(RESET_REASON)
+        for link in links:
+            if not link.session.is_dialler:
                 self._peering.forget(link, RESET_REASON)

@@ -114,6 +114,19 @@ def test_a_stalled_pair_ends_in_silence_and_comes_back() -> None:
     assert len(pair.ups("a")) == len(pair.ups("b")) == 2
 
 
+def test_a_hello_on_its_way_is_overtaken_by_a_reset() -> None:
+    network = MemoryNetwork(seed=1)
+    heard: list[PeerEvent] = []
+    volumes = {"a": volumes_of("a")}
+    network.join("b", lambda: (), heard.append)
+    a = network.join("a", lambda: volumes["a"], lambda event: None)
+    a.dial("b")
+    volumes["a"] = volumes_of("new")
+    a.reset()
+    network.settle()
+    assert [event.hello.volumes for event in heard if isinstance(event, PeerUp)][-1] == volumes_of("new")
+
+
 def test_the_same_seed_gives_the_same_run() -> None:
     def run() -> list[PeerEvent]:
         pair = Pair()
