@@ -26,6 +26,7 @@ from syncproto.paths import RESERVED_NAME, name, parent
 IGNORE_FILE = b".syncignore"
 IGNORE_BYTES_MAX = 1024 * 1024
 TRIES = 3
+NO_IGNORE_FILE = ".syncignore is no regular file: make it one, or remove it"
 NESTED_MOUNT = "nested mount: give it a volume of its own"
 
 
@@ -175,13 +176,17 @@ class VolumeScanner:
                 return None
             except _Changed:
                 continue
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise OSError(errno.EINVAL, NO_IGNORE_FILE) from None
+                raise
         raise OSError(errno.EBUSY, ".syncignore changes all the time")
 
 
 def _ignore_rules(fd: int) -> bytes:
     st = os.fstat(fd)
     if not stat.S_ISREG(st.st_mode):
-        raise OSError(errno.EINVAL, ".syncignore is no regular file: make it one, or remove it")
+        raise OSError(errno.EINVAL, NO_IGNORE_FILE)
     if st.st_size > IGNORE_BYTES_MAX:
         raise OSError(errno.EFBIG, f".syncignore is longer than {IGNORE_BYTES_MAX} bytes: shorten it")
     text = read_range(fd, 0, st.st_size + 1)

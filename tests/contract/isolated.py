@@ -20,6 +20,7 @@ SETXATTR = 5 if _IS_ARM else 188
 LINKAT = 37 if _IS_ARM else 265
 FCNTL = 25 if _IS_ARM else 72
 F_SETLEASE = 1024
+CAP_CHOWN, CAP_FOWNER, CAP_LEASE = 0, 3, 28
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 22, 38, 2
@@ -42,16 +43,21 @@ def run_isolated(
     *,
     uid: int | None = None,
     refuse: Sequence[Refusal] = (),
+    without: Sequence[int] = (),
     private_mounts: bool = False,
 ) -> None:
-    """Fork, arrange, run; what fails there fails here."""
+    """Fork, arrange, run; what fails there fails here. ``without``: numbers of capabilities to do without."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
             os.close(reading)
-            _arrange(uid, refuse, private_mounts)
+            if private_mounts:
+                _make_mounts_private()
+            _drop_capabilities(without)
+            _become(uid)
+            _install(refuse)
             function()
             code = 0
         except BaseException:  # noqa: BLE001
@@ -82,20 +88,35 @@ def remount_read_only(target: bytes) -> None:
     _checked(_libc.mount(b"none", target, None, ctypes.c_ulong(0x20 | 0x1), None))
 
 
-def _arrange(uid: int | None, refuse: Sequence[Refusal], private_mounts: bool) -> None:
-    if private_mounts:
-        _checked(_libc.unshare(_CLONE_NEWNS))
-        _checked(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None))
+def _make_mounts_private() -> None:
+    _checked(_libc.unshare(_CLONE_NEWNS))
+    _checked(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None))
+
+
+def _become(uid: int | None) -> None:
     if uid is not None:
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
-    if refuse:
-        _install(refuse)
+
+
+def _drop_capabilities(numbers: Sequence[int]) -> None:
+    if not numbers:
+        return
+    header = struct.pack("Ii", 0x20080522, 0)
+    held = ctypes.create_string_buffer(24)
+    _checked(_libc.capget(header, held))
+    words = list(struct.unpack("6I", held.raw))
+    for number in numbers:
+        for kind in range(3):
+            words[3 * (number // 32) + kind] &= ~(1 << number % 32)
+    _checked(_libc.capset(header, struct.pack("6I", *words)))
 
 
 def _install(refuse: Sequence[Refusal]) -> None:
     """A seccomp filter: each rule looks at the call's number, and at one argument if it names one."""
+    if not refuse:
+        return
     program: list[bytes] = []
     for rule in refuse:
         answer = struct.pack("HBBI", _RETURN, 0, 0, _ERRNO | rule.error)
