@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 from syncagent.cli.address import TcpAddress
 from syncagent.cli.client import Client
 from syncagent.cli.exits import CommandError
+from syncagent.cli.tables import verdict
 
 VOLUME = "data"
 START_SECONDS = 20.0
@@ -97,14 +97,20 @@ class Agent:
         """Its status, decoded. Raises CommandError."""
         return self.client.ask("/v1/status")
 
-    def wait(self, members: int, seconds: float) -> None:
-        """Have it wait until every member has applied everything. Raises DemoFailed."""
+    def is_converged(self, members: int, seconds: float) -> bool:
+        """Whether it says within so many seconds that every member has everything. Raises DemoFailed."""
         try:
-            result = json.loads(self.client.wait(VOLUME, max(0.0, seconds), members))
+            result = json.loads(self.client.wait(VOLUME, seconds, members))
         except CommandError as error:
             raise DemoFailed(f"agent {self.name}: {error}; the end of its log:\n{self.end_of_log()}") from None
-        if not result["reached"]:
-            raise DemoFailed(f"agent {self.name} did not converge: {'; '.join(result['missing']) or result['cause']}")
+        return bool(result["reached"])
+
+    def verdict(self) -> str:
+        """What its status says in a line."""
+        try:
+            return verdict(self.status()["volumes"][0])
+        except CommandError as error:
+            return str(error)
 
     def send(self, number: signal.Signals) -> None:
         """Send its process a signal."""
@@ -120,10 +126,6 @@ class Agent:
     def end_of_log(self) -> str:
         lines = self.log.read_text(errors="backslashreplace").splitlines() if self.log.exists() else []
         return "\n".join(f"  {line}" for line in lines[-LOG_LINES_SHOWN:]) or "  (empty)"
-
-    def shown(self) -> str:
-        """Its command line for a shell."""
-        return shlex.join(self.command())
 
 
 def make_agents(base: Path, names: str, *, is_to_stay: bool) -> list[Agent]:

@@ -20,10 +20,12 @@ from syncagent.cli.exits import CommandError
 from syncagent.cli.output import count, size
 
 STEP_SECONDS = 60.0
-BARRIER_SECONDS = 10.0
+BARRIER_SECONDS = 0.5
+"""An agent is asked for so long before progress is told; it answers as soon as all have everything."""
 POLL_SECONDS = 0.02
 KILL_AFTER_BYTES = 4 << 20
 KILL_TRIES = 3
+NOTICE_SECONDS = 2.0
 DELETE_ENTRIES_MAX = 80
 """Below the brake, which holds more than 100 deletes a minute for a person to look at."""
 
@@ -145,10 +147,11 @@ class Story:
             raise DemoFailed("the transfers were over before an agent could be killed in one; this machine is too fast")
         self.facts.received = received
         self._screen.line(f"killed b's agent with {size(received)} of {size(self.facts.big)} received; a's status now:")
-        self._until(lambda: not self._sees("b"), "a to notice that b is gone")
+        self._let_notice("b")
         self._screen.table(self.agents["a"].status())
+        began = time.monotonic()
         victim.start()
-        self._step("kill", "started b's agent again")
+        self._step("kill", "started b's agent again", began)
 
     def _write_big(self, path: bytes) -> None:
         self.ledger.write("a", path, os.urandom(self.facts.big))
@@ -165,24 +168,34 @@ class Story:
             time.sleep(0.001)
         raise DemoFailed(f"agent {victim.name} did not begin to receive {os.fsdecode(path)} in {STEP_SECONDS:.0f} s")
 
-    def _sees(self, name: str) -> bool:
-        replicas = self.agents["a"].status()["volumes"][0]["replicas"]
-        return any(replica["name"] == name and replica["connected"] for replica in replicas)
+    def _let_notice(self, name: str) -> None:
+        """Give a some time to notice that an agent is gone; it need not."""
+        deadline = time.monotonic() + NOTICE_SECONDS
+        while time.monotonic() < deadline:
+            replicas = self.agents["a"].status()["volumes"][0]["replicas"]
+            if not any(replica["name"] == name and replica["connected"] for replica in replicas):
+                return
+            time.sleep(5 * POLL_SECONDS)
 
     # -- convergence ---------------------------------------------------------------------------------
 
-    def _step(self, name: str, what: str) -> None:
-        took = self._converged(name, time.monotonic())
+    def _step(self, name: str, what: str, since: float | None = None) -> None:
+        took = self._converged(name, time.monotonic() if since is None else since)
         self._screen.line(f"{what}: equal everywhere after {took:.2f} s")
 
     def _converged(self, name: str, since: float) -> float:
-        """Wait for it: the agents have to say so, and the disks have to show it."""
-        self._until(self._is_equal, "three equal trees")
-        for agent in self.agents.values():
-            agent.wait(len(self.agents), BARRIER_SECONDS)
-        if not self._is_equal():
-            raise DemoFailed(f"{name}: the agents say that all is equal, and the trees are not: {self._first_fault()}")
+        """Wait for it: the agents have to say so, and the disks have to show it. Gives the seconds since ``since``."""
+        first, *others = self.agents.values()
+        deadline = time.monotonic() + STEP_SECONDS
+        while not (first.is_converged(len(self.agents), BARRIER_SECONDS) and self._is_equal()):
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{name}: not equal after {STEP_SECONDS:.0f} s: {self._first_fault()}")
+            self._tell_progress()
+            time.sleep(POLL_SECONDS)
         self.facts.seconds[name] = time.monotonic() - since
+        for agent in others:
+            if not agent.is_converged(len(self.agents), STEP_SECONDS):
+                raise DemoFailed(f"{name}: the trees are equal, and agent {agent.name} does not say so")
         return self.facts.seconds[name]
 
     def _is_equal(self) -> bool:
@@ -197,9 +210,12 @@ class Story:
         while not condition():
             if time.monotonic() > deadline:
                 raise DemoFailed(f"waited {STEP_SECONDS:.0f} s in vain for {what}: {self._first_fault()}")
-            if self._screen.is_due():
-                self._screen.progress(self._behind())
+            self._tell_progress()
             time.sleep(POLL_SECONDS)
+
+    def _tell_progress(self) -> None:
+        if self._screen.is_due():
+            self._screen.progress(self._behind())
 
     def _behind(self) -> str:
         try:
@@ -208,11 +224,11 @@ class Story:
             return str(error)
 
     def _first_fault(self) -> str:
+        """The first thing that is not as it should be, and what the agents say of themselves."""
         trees = {name: walk(agent.volume, is_read=True) for name, agent in self.agents.items()}
-        for name, tree in trees.items():
-            for fault in self.ledger.faults(tree):
-                return f"on {name}, {fault}"
-        return next(differences(trees), "all is as it should be now")
+        faults = [f"on {name}, {fault}" for name, tree in trees.items() for fault in self.ledger.faults(tree)]
+        first = next(iter([*faults, *differences(trees)]), "all is as it should be now")
+        return "\n".join([first, *(f"  agent {agent.name}: {agent.verdict()}" for agent in self.agents.values())])
 
 
 def _staged(agent: Agent) -> int:
