@@ -122,10 +122,11 @@ class BarrierReply(Message, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Members(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="members"):
-    """The sender's whole member list of a volume."""
+    """The sender's whole member list of a volume, and up to where a person released deletes from the brake."""
 
     volume: VolumeId
     members: Annotated[tuple[Member, ...], Meta(max_length=limits.MEMBERS_MAX)]
+    released: WireVector
 
 
 class Pull(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="pull"):

@@ -27,6 +27,7 @@ log = logging.getLogger("syncagent.engine")
 UNITS_PER_TURN = 256
 PATIENCE_SECONDS = 2.0
 RETRY_SECONDS_MAX = 30.0
+RENAME_SECONDS = 0.25
 SAME_CONTENT_MAX = 16
 """Of files with equal content, so many are looked at to tell a rename."""
 
@@ -49,13 +50,14 @@ class Applier:
         self._candidates = Candidates()
         self._waiting: dict[Dot, float] = {}
         self._parked: dict[Dot, tuple[float, int]] = {}
+        self._renamed: dict[Dot, float] = {}
         self._judged: set[Dot] = set()
         self._copying: set[bytes] = set()
         self.styler = Styler(context, look_again)
         self._paused_until = 0.0
         self._has_progressed = False
         self.held: set[Dot] = set()
-        self._released: set[Dot] = set()
+        self._released_up_to: Vector = {}
 
     # -- what may have become ready --------------------------------------------------------------
 
@@ -87,13 +89,12 @@ class Applier:
         """When a parked entry is tried again."""
         return min((when for when, _ in self._parked.values()), default=None)
 
-    def release_held(self) -> int:
-        """The held deletes of peers may pass; gives their number."""
-        count = len(self.held)
-        self._released |= self.held
-        self._candidates.add_dots(self.held, is_live=False)
-        self.held.clear()
-        return count
+    def release_up_to(self, released: Vector) -> None:
+        """A person released deletes, here or elsewhere: those at or below the vector pass."""
+        self._released_up_to = released
+        freed = [dot for dot in self.held if covers(released, dot)]
+        self.held.difference_update(freed)
+        self._candidates.add_dots(freed, is_live=False)
 
     # -- one turn ----------------------------------------------------------------------------------
 
@@ -150,13 +151,15 @@ class Applier:
                 self._want(current)
             else:
                 self._waiting.setdefault(current.dot, context.now)
+                if current.content is not None:  # half of a rename waits for the other
+                    self.wake(context.index.pending_with_content(current.content, SAME_CONTENT_MAX))
             return False
         return self._integrate(current)
 
     def _forget(self, dot: Dot) -> None:
         self._waiting.pop(dot, None)
+        self._renamed.pop(dot, None)
         self._parked.pop(dot, None)
-        self._released.discard(dot)
         self._judged.discard(dot)
         self.held.discard(dot)
 
@@ -269,6 +272,8 @@ class Applier:
             return
         path, stat = rows[0].entry.path, rows[0].stat
         assert stat is not None
+        if covers(dict(entry.carried), rows[0].entry.dot) and self._waits_for_its_delete(entry):
+            return
         self._copying.add(digest)
 
         def done(result: object) -> None:
@@ -282,6 +287,15 @@ class Applier:
             self.wake(context.index.pending_with_content(digest, 2))
 
         context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
+
+    def _waits_for_its_delete(self, entry: Entry) -> bool:
+        """What looks like a renamed file is moved, not copied, if the delete of its old name comes soon."""
+        now = self._context.now
+        since = self._renamed.setdefault(entry.dot, now)
+        if now - since >= RENAME_SECONDS:
+            return False
+        self._parked[entry.dot] = (since + RENAME_SECONDS, 0)
+        return True
 
     def drop_collected(self, path: Path, known: Vector) -> bool:
         """Remove what a full exchange showed to be deleted; False if the disk has moved on."""
@@ -370,7 +384,7 @@ class Applier:
             return
         self._judged.update(fresh)
         entries = [e for dot in fresh if (e := context.index.pending_entry(dot)) is not None]
-        deletes = [e.dot for e in entries if e.dot not in self._released and self._removes_something(e)]
+        deletes = [e.dot for e in entries if not covers(self._released_up_to, e.dot) and self._removes_something(e)]
         if not self._brake.allows(len(deletes), context.index.live_count, context.now):
             self.held.update(deletes)
             log.warning("volume %s: %d deletes from peers are held", context.options.name, len(deletes))

@@ -13,6 +13,7 @@ from syncagent.engine.problems import Problems
 from syncagent.ports import Index, Peers, Scanner, Tree
 from syncproto.messages import VolumeHello, VolumeState
 from syncproto.model import Path, volume_id
+from syncproto.version import Dot
 
 
 class Workers(Protocol):
@@ -89,6 +90,8 @@ class Context:
     views: dict[str, PeerView] = field(default_factory=dict)
     residues: set[Path] = field(default_factory=set)
     halt: str | None = None
+    moved: set[Dot] = field(default_factory=set)
+    """Entries of this turn whose content is under another name everywhere: it need not travel."""
     is_changed: bool = False
     """Whether the index has uncommitted writes."""
     is_applied: bool = False

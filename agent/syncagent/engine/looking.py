@@ -292,8 +292,9 @@ class Lookout:
             context.reconciler.adopt(seen.path, content, seen.attributes)
         else:
             source = self._source(seen) if is_new else None
-            context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)
+            minted = context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)
             if source is not None:
+                context.moved.add(minted.dot)
                 self.departures.moved_away(source.path)
         context.count("local_changes")
         log.debug("volume %s: %s is new or changed", context.options.name, printable(seen.path))

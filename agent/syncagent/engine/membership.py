@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from syncagent.core.members import display_names, gone, merge_members, present
 from syncagent.engine.context import Context, PeerView
 from syncagent.engine.problems import rfc3339
@@ -17,7 +19,8 @@ from syncproto.version import Vector, covers, merge
 log = logging.getLogger("syncagent.engine")
 
 NO_DIGEST = bytes(16)
-LIST_EVERY_SECONDS = 60.0
+LOSS_MARGIN_SECONDS = 0.5
+RELEASED_KEY = "released"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Membership:
         self._acked: dict[str, int] = {}
         self._behind: dict[str, tuple[float, int, int]] = {}
         self._in_step_at: dict[str, float] = {}
+        self._lost_at: dict[str, float] = {}
 
     def enlist(self) -> None:
         """Put this replica on the list, or back on it."""
@@ -74,12 +78,27 @@ class Membership:
             index.put_member(member)
         if any(member.incarnation == index.origin and member.is_gone for member in news):
             self.enlist()
-        self._context.is_changed |= bool(news)
-        return bool(news)
+        released = merge(self.released, message.released)
+        is_news = bool(news) or released != self.released
+        if released != self.released:
+            self.set_released(released)
+        self._context.is_changed |= is_news
+        return is_news
 
     def list_message(self) -> Members:
         """The whole list."""
-        return Members(self._context.id, tuple(self._context.index.members()))
+        return Members(self._context.id, tuple(self._context.index.members()), self.released)
+
+    @property
+    def released(self) -> Vector:
+        """Deletes at or below it were released by a person somewhere: no brake holds them any more."""
+        text = self._context.index.get(RELEASED_KEY)
+        return msgspec.msgpack.decode(text, type=dict[str, int]) if text else {}
+
+    def set_released(self, released: Vector) -> None:
+        """Remember, and tell with the list."""
+        self._context.index.set(RELEASED_KEY, msgspec.msgpack.encode(released))
+        self._context.is_changed = True
 
     def replace_namesakes(self, view: PeerView) -> None:
         """A new incarnation under a known name replaces the old one, if that one is not connected."""
@@ -158,7 +177,13 @@ class Membership:
         if any(self.views_of(incarnation)):
             return True
         heard = self.heard.get(incarnation)
-        return heard is not None and self._context.now - heard.at < SILENCE_SECONDS
+        if heard is None or self._context.now - heard.at >= SILENCE_SECONDS:
+            return False
+        return heard.at > self._lost_at.get(incarnation, -1e9) + LOSS_MARGIN_SECONDS
+
+    def lost(self, view: PeerView) -> None:
+        """The session with the member ended: what others heard of it before does not make it connected."""
+        self._lost_at[view.incarnation] = self._context.now
 
     def applied_of(self, incarnation: str) -> Vector:
         """What the member is known to have applied."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from syncagent.core.detect import creations_first, deletions_first
 from syncagent.engine.problems import printable
 from syncproto.model import Kind, Member
+from syncproto.version import merge
 
 if TYPE_CHECKING:
     from syncagent.engine.volume import Volume
@@ -31,9 +32,15 @@ def release(volume: Volume) -> int:
     for path in local:
         lookout.departures.unhold(path)
         lookout.departures.delete(path)
+    count = len(local) + len(applier.held)
+    released = volume.membership.released
+    for dot in applier.held | {(context.index.origin, context.index.counter)}:
+        released = merge(released, dict([dot]))
+    volume.membership.set_released(released)
+    applier.release_up_to(released)
     volume.brake.forgive()
-    count = len(local) + applier.release_held()
     volume.remote_brake.forgive()
+    volume.tell_members()
     context.is_changed = True
     return count
 

@@ -93,7 +93,7 @@ class Publisher:
         for entry in part:
             if entry.kind != Kind.FILE or entry.size > min(limits.INLINE_FILE_BYTES_MAX, budget):
                 continue
-            if entry.content in inline or len(inline) >= INLINE_FILES_MAX:
+            if entry.content in inline or len(inline) >= INLINE_FILES_MAX or entry.dot in self._context.moved:
                 continue
             row = self._context.index.row(entry.path)
             if row is None or row.stat is None or row.entry.content != entry.content or not entry.content:

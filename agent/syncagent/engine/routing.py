@@ -46,6 +46,7 @@ class Router:
 
     def _members(self, view: PeerView, listed: m.Members, _: Frames) -> None:
         if self._volume.membership.on_members(listed):
+            self._volume.applier.release_up_to(self._volume.membership.released)
             self._volume.tell_members()
 
     def _pull(self, view: PeerView, pull: m.Pull, _: Frames) -> None:

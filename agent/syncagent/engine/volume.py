@@ -118,6 +118,7 @@ class Volume:
         self.walker.start_full()
         self.is_scanned = False
         self._next_scan = context.now + context.options.scan_interval
+        self.applier.release_up_to(self.membership.released)
         self.applier.wake_everything()
 
     def reopen(self) -> tuple[Scanner, Tree]:
@@ -232,6 +233,7 @@ class Volume:
     def peer_down(self, peer: str) -> None:
         """The session is over."""
         if (view := self.context.views.pop(peer, None)) is not None:
+            self.membership.lost(view)
             self.fetcher.peer_gone(peer)
             self.receiver.peer_gone(peer)
             self.barriers.peer_gone(view)
@@ -350,6 +352,7 @@ class Volume:
         elif self._pending_since is None:
             self._pending_since = context.now
         self.publisher.push()
+        context.moved.clear()
         self._state_soon()
 
     def _state_soon(self) -> None:
