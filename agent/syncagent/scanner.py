@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from syncagent.core.chunking import Chunker, describe
-from syncagent.core.plan import StatKey
-from syncagent.disk import errors
+from syncagent.core.plan import CLOCK_GRANULARITY_NS, StatKey
+from syncagent.disk import errors, syscalls
 from syncagent.disk.attributes import anchor, read_attributes
 from syncagent.disk.content import feed, has_holes, read_range
 from syncagent.disk.root import DIRECTORY, LOOK, VolumeRoot
@@ -26,6 +28,10 @@ from syncproto.paths import RESERVED_NAME, name, parent
 IGNORE_FILE = b".syncignore"
 IGNORE_BYTES_MAX = 1024 * 1024
 TRIES = 3
+LONGEST_WRITE_NS = 60 * 10**9
+"""Where writers cannot be asked for: one call writes at most 2 GiB, so after a minute it is over."""
+WAITING_BYTES_MIN = 8 * 1024 * 1024
+"""From this size on, it takes less time to wait for the clock's next tick than to read twice."""
 NO_IGNORE_FILE = ".syncignore is no regular file: make it one, or remove it"
 NESTED_MOUNT = "nested mount: give it a volume of its own"
 
@@ -58,9 +64,10 @@ def why_left_out(path: Path) -> str | None:
 class VolumeScanner:
     """The scanner of one volume. Safe to use from several threads."""
 
-    def __init__(self, root: bytes) -> None:
-        """Open the root directory; raises ``OSError``."""
+    def __init__(self, root: bytes, *, clock: Callable[[], int] = time.time_ns) -> None:
+        """Open the root directory; raises ``OSError``. ``clock`` gives the time that files are stamped with."""
         self._root = VolumeRoot(root)
+        self._clock = clock
         self.counters = ScanCounters()
 
     def close(self) -> None:
@@ -146,15 +153,34 @@ class VolumeScanner:
             if st.st_size > limits.FILE_SIZE_MAX:
                 return Unsupported(path, f"it is larger than {limits.FILE_SIZE_MAX} bytes")
             is_sparse = has_holes(fd, st)
+            is_at_rest = self._is_at_rest(fd, st)
+            self.counters.files_read += 1
             digest, manifest = self._digest(fd, st, is_sparse)
+            if not is_at_rest and self._digest(fd, st, is_sparse)[0] != digest:
+                raise _Changed
             attributes, notes = read_attributes(st, fd)
             _require_unchanged(fd, st)
         if manifest is not None and len(manifest.chunks) > limits.CHUNKS_MAX:
             return Unsupported(path, f"it has more than {limits.CHUNKS_MAX} chunks")
         return Observation(path, Kind.FILE, seen, attributes, digest, manifest, is_sparse, notes)
 
+    def _is_at_rest(self, fd: int, st: os.stat_result) -> bool:
+        """Whether an unchanged stat will mean an unchanged content, so that one reading is enough.
+
+        A write sets the time when it begins, and may copy bytes long after: as long as there may be one under way, or
+        one could begin within the same tick, only two equal readings show what the file held between them.
+        """
+        if syscalls.has_writers(fd, unknown=self._clock() - st.st_mtime_ns < LONGEST_WRITE_NS):
+            return False
+        if not stat_key(st).is_racy(self._clock()):
+            return True
+        if st.st_size < WAITING_BYTES_MIN:
+            return False
+        time.sleep(CLOCK_GRANULARITY_NS / 1e9)
+        _require_unchanged(fd, st)
+        return True
+
     def _digest(self, fd: int, st: os.stat_result, is_sparse: bool) -> tuple[bytes, Manifest | None]:
-        self.counters.files_read += 1
         if st.st_size <= limits.CHUNK_BYTES_MAX:
             data = read_range(fd, 0, st.st_size + 1)
             self.counters.bytes_read += len(data)

@@ -36,6 +36,7 @@ from syncagent.ports import (
 from syncproto.model import Attributes, Kind, Path
 
 OURS = Attributes(0o644, os.getuid(), os.getgid())
+OURS_TO_ENTER = Attributes(0o755, os.getuid(), os.getgid())
 MTIME = 1_700_000_000_123_456_789
 
 
@@ -151,7 +152,7 @@ def test_nothing_arrives_where_something_is(volume: Volume, tree: Tree) -> None:
     for path in (b"file", b"directory"):
         for step in (
             place(tree, path, b"new"),
-            MakeDirectory(path, None, OURS, None),
+            MakeDirectory(path, None, OURS_TO_ENTER, None),
             MakeSymlink(path, None, b"t", OURS, MTIME),
         ):
             assert isinstance(tree.apply([step])[-1], Stale)
@@ -165,7 +166,7 @@ def test_an_arrival_needs_its_directory(volume: Volume, tree: Tree) -> None:
     for path in (b"gone/f", b"file/f", b"link/f"):
         for step in (
             place(tree, path, b"new"),
-            MakeDirectory(path, None, OURS, None),
+            MakeDirectory(path, None, OURS_TO_ENTER, None),
             MakeSymlink(path, None, b"t", OURS, MTIME),
         ):
             outcome = tree.apply([step])[-1]
@@ -204,7 +205,7 @@ def test_without_attributes_a_file_and_a_directory_are_as_made_by_anybody(volume
 
 
 def test_names_that_are_not_utf_8(volume: Volume, tree: Tree) -> None:
-    applied(tree, MakeDirectory(b"\xff", None, OURS, None), place(tree, b"\xff/\xfe\n", b"x"))
+    applied(tree, MakeDirectory(b"\xff", None, OURS_TO_ENTER, None), place(tree, b"\xff/\xfe\n", b"x"))
     assert [path for path, *_ in volume.walk()] == [b"\xff", b"\xff/\xfe\n"]
 
 
@@ -227,7 +228,7 @@ def test_a_directory_gets_its_time_after_what_is_put_into_it(volume: Volume, tre
     applied(
         tree,
         MakeDirectory(b"d", None, Attributes(0o700, os.getuid(), os.getgid(), ((b"user.k", b"v"),)), MTIME),
-        MakeDirectory(b"d/e", None, OURS, MTIME + 1),
+        MakeDirectory(b"d/e", None, OURS_TO_ENTER, MTIME + 1),
         place(tree, b"d/e/f", b""),
         place(tree, b"d/g", b"1"),
     )
@@ -258,7 +259,7 @@ def test_a_leaf_and_a_directory_make_room_for_each_other(volume: Volume, scanner
     volume.mkdir(b"b")
     applied(
         tree,
-        MakeDirectory(b"a", stat_of(scanner, b"a"), OURS, None),
+        MakeDirectory(b"a", stat_of(scanner, b"a"), OURS_TO_ENTER, None),
         place(tree, b"b", b"leaf", stat_of(scanner, b"b")),
     )
     assert [(path, kind) for path, kind, *_ in volume.walk()] == [(b"a", Kind.DIRECTORY), (b"b", Kind.FILE)]
@@ -388,7 +389,11 @@ def test_what_is_replaced_is_kept_under_a_second_name(volume: Volume, scanner: S
 def test_a_kept_file_makes_room_for_a_directory(volume: Volume, scanner: Scanner, tree: Tree) -> None:
     volume.write(b"f", b"old")
     expect = stat_of(scanner, b"f")
-    steps = (Keep(b"f", expect, b"copy"), Remove(b"f", expect, Kind.FILE), MakeDirectory(b"f", None, OURS, None))
+    steps = (
+        Keep(b"f", expect, b"copy"),
+        Remove(b"f", expect, Kind.FILE),
+        MakeDirectory(b"f", None, OURS_TO_ENTER, None),
+    )
     applied(tree, *steps)
     assert volume.read(b"copy") == b"old" and volume.names(b"f") == []
 
@@ -437,7 +442,7 @@ def test_moving_needs_what_is_expected_and_a_directory(volume: Volume, scanner: 
 
 def test_a_batch_ends_with_the_first_step_that_is_not_applied(volume: Volume, tree: Tree) -> None:
     volume.write(b"taken", b"")
-    steps = [MakeDirectory(path, None, OURS, None) for path in (b"a", b"taken", b"c")]
+    steps = [MakeDirectory(path, None, OURS_TO_ENTER, None) for path in (b"a", b"taken", b"c")]
     outcomes = tree.apply(steps)
     assert len(outcomes) == 2 and isinstance(outcomes[0], Applied) and isinstance(outcomes[1], Stale)
     assert [path for path, *_ in volume.walk()] == [b"a", b"taken"]
@@ -453,7 +458,7 @@ def test_names_that_may_not_travel_touch_nothing(volume: Volume, scanner: Scanne
     before = list(volume.walk())
     for step in (
         place(tree, path, b"x"),
-        MakeDirectory(path, None, OURS, None),
+        MakeDirectory(path, None, OURS_TO_ENTER, None),
         Remove(path, None, Kind.FILE),
         Keep(b"f", expect, path),
         Move(b"f", expect, path),
@@ -485,7 +490,7 @@ def test_nothing_is_done_in_a_root_that_is_not_the_opened_one(
     expect = stat_of(scanner, b"f")
     steps: list[Step] = [
         place(tree, b"f", b"new", expect),
-        MakeDirectory(b"d", None, OURS, None),
+        MakeDirectory(b"d", None, OURS_TO_ENTER, None),
         Remove(b"f", expect, Kind.FILE),
     ]
     if accident == "replaced":

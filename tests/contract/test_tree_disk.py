@@ -22,6 +22,7 @@ from syncagent.tree import VolumeTree
 from syncproto.model import Attributes, Kind, Path
 
 OURS = Attributes(0o644, os.getuid(), os.getgid())
+OURS_TO_ENTER = Attributes(0o755, os.getuid(), os.getgid())
 ACL_GROUP_MAY_WRITE = struct.pack("<I", 2) + b"".join(
     struct.pack("<HHI", tag, bits, identity)
     for tag, bits, identity in (
@@ -81,14 +82,14 @@ def test_a_group_costs_one_fsync_for_each_directory(volume: RealVolume, tree: Vo
     assert (tree.counters.content_flushes, tree.counters.directory_fsyncs) == (20, 2)
     tree.flush()
     assert tree.counters.directory_fsyncs == 2
-    apply(tree, MakeDirectory(b"c", None, OURS, 1))
+    apply(tree, MakeDirectory(b"c", None, OURS_TO_ENTER, 1))
     tree.flush()
     assert tree.counters.directory_fsyncs == 4  # the new directory, and the one that holds it
 
 
 def test_a_directory_that_is_gone_again_needs_no_flush(volume: RealVolume, tree: VolumeTree) -> None:
     volume.mkdir(b"d")
-    apply(tree, place(tree, b"d/f", b"x"), MakeDirectory(b"d/e", None, OURS, 1))
+    apply(tree, place(tree, b"d/f", b"x"), MakeDirectory(b"d/e", None, OURS_TO_ENTER, 1))
     volume.delete(b"d")
     tree.flush()
     assert tree.counters.directory_fsyncs == 0

@@ -20,6 +20,7 @@ from syncagent.tree import VolumeTree
 from syncproto.model import Attributes, Kind, Path
 
 OURS = Attributes(0o644, os.getuid(), os.getgid())
+OURS_TO_ENTER = Attributes(0o755, os.getuid(), os.getgid())
 NO_OPENAT2 = [Refusal(OPENAT2, number) for number in (errno.ENOSYS, errno.EPERM)]
 NO_RENAMEAT2 = Refusal(RENAMEAT2, errno.EINVAL)
 NO_LEASES = Refusal(FCNTL, errno.EINVAL, F_SETLEASE)
@@ -59,7 +60,7 @@ def a_day_of_work(volume: RealVolume) -> None:
     volume.mkdir(b"empty")
     expect = stat_of(scanner, b"old")
     steps: list[Step] = [
-        MakeDirectory(b"d", None, OURS, None),
+        MakeDirectory(b"d", None, OURS_TO_ENTER, None),
         place(tree, b"d/new", b"new"),
         Keep(b"old", expect, b"kept"),
         place(tree, b"old", b"replaced", expect),
@@ -96,10 +97,10 @@ def what_must_be_refused(volume: RealVolume) -> None:
     volume.append(b"taken", b"!")
     for step in (
         place(tree, b"link/f", b"x"),
-        MakeDirectory(b"link/d", None, OURS, None),
+        MakeDirectory(b"link/d", None, OURS_TO_ENTER, None),
         place(tree, b"taken", b"x"),
         place(tree, b"taken", b"x", stale),
-        MakeDirectory(b"full", None, OURS, None),
+        MakeDirectory(b"full", None, OURS_TO_ENTER, None),
         Move(b"taken", stat_of(scanner, b"taken"), b"full"),
         Keep(b"taken", stat_of(scanner, b"taken"), b"full"),
     ):
@@ -191,5 +192,5 @@ def test_what_is_not_a_directory_in_the_place_of_staging_is_named(volume: RealVo
     volume.symlink(b".syncagent", b"/tmp")
     with pytest.raises(OSError, match="move it away"):
         tree.stage_whole([(digest_of(b"x"), b"x")])
-    outcome = only(tree.apply([MakeDirectory(b"d", None, OURS, None)]))
+    outcome = only(tree.apply([MakeDirectory(b"d", None, OURS_TO_ENTER, None)]))
     assert isinstance(outcome, Failed) and "move it away" in outcome.reason

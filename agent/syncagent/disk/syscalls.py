@@ -110,22 +110,22 @@ def take_lease(fd: int) -> Lease:
     try:
         # The signal of a broken lease would by default end the process; this one is ignored by default.
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        _set_lease(fd)
+        _set_lease(fd, fcntl.F_RDLCK)
     except OSError as error:
         return Lease.WRITERS if error.errno == errno.EAGAIN else Lease.REFUSED
     return Lease.HELD
 
 
-def _set_lease(fd: int) -> None:
+def _set_lease(fd: int, kind: int) -> None:
     try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, kind)
     except PermissionError:
         # Without CAP_LEASE only the owner may: become it, for file-system calls of this thread only.
         if os.geteuid() != 0:
             raise
         _libc.setfsuid(ctypes.c_uint(os.fstat(fd).st_uid))
         try:
-            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, kind)
         finally:
             _libc.setfsuid(ctypes.c_uint(0))
 
@@ -137,12 +137,20 @@ def is_lease_whole(fd: int) -> bool:
 
 def drop_lease(fd: int) -> None:
     """Let waiting writers go on."""
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    _set_lease(fd, fcntl.F_UNLCK)
 
 
 def sync_file_system(fd: int) -> None:
     """Flush the whole file system that a descriptor is on."""
     _checked(lambda: _libc.syncfs(ctypes.c_int(fd)))
+
+
+def has_writers(fd: int, *, unknown: bool) -> bool:
+    """Whether anything has this file open for writing right now; ``unknown`` where nobody can tell."""
+    lease = take_lease(fd)
+    if lease is Lease.HELD:
+        drop_lease(fd)
+    return unknown if lease is Lease.REFUSED else lease is Lease.WRITERS
 
 
 def punch_hole(fd: int, offset: int, length: int) -> None:

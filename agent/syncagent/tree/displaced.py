@@ -215,6 +215,6 @@ def _has_writers(directory: int, name: bytes) -> bool:
     if fd is None:
         return False
     try:
-        return syscalls.take_lease(fd) is Lease.WRITERS
+        return syscalls.has_writers(fd, unknown=False)
     finally:
         os.close(fd)
