@@ -12,17 +12,17 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from contract import tree_steps
 from contract.isolated import run_isolated
+from contract.tree_steps import OURS, OURS_TO_ENTER, applied, place
 from contract.volume_harness import RealVolume
 from syncagent.core.chunking import digest_of
-from syncagent.core.plan import Keep, MakeDirectory, MakeSymlink, Place, Remove, SetAttributes, StatKey, Step
+from syncagent.core.plan import Keep, MakeDirectory, MakeSymlink, Place, Remove, SetAttributes, StatKey
 from syncagent.ports import Applied, Observation, Stale
 from syncagent.scanner import VolumeScanner
 from syncagent.tree import VolumeTree
 from syncproto.model import Attributes, Kind, Path
 
-OURS = Attributes(0o644, os.getuid(), os.getgid())
-OURS_TO_ENTER = Attributes(0o755, os.getuid(), os.getgid())
 ACL_GROUP_MAY_WRITE = struct.pack("<I", 2) + b"".join(
     struct.pack("<HHI", tag, bits, identity)
     for tag, bits, identity in (
@@ -50,20 +50,10 @@ def tree(volume: RealVolume) -> VolumeTree:
 
 def stat_of(volume: RealVolume, path: Path) -> StatKey:
     scanner = VolumeScanner(volume.path)
-    finding = scanner.examine(path, None)
-    scanner.close()
-    assert isinstance(finding, Observation), finding
-    return finding.stat
-
-
-def place(tree: VolumeTree, path: Path, data: bytes, expect: StatKey | None = None) -> Place:
-    tree.stage_whole([(digest_of(data), data)])
-    return Place(path, expect, digest_of(data), len(data), OURS, 1)
-
-
-def apply(tree: VolumeTree, *steps: Step) -> None:
-    outcomes = tree.apply(steps)
-    assert all(isinstance(outcome, Applied) for outcome in outcomes), outcomes
+    try:
+        return tree_steps.stat_of(scanner, path)
+    finally:
+        scanner.close()
 
 
 # -- flushes -----------------------------------------------------------------------------------------
@@ -76,20 +66,20 @@ def test_a_group_costs_one_fsync_for_each_directory(volume: RealVolume, tree: Vo
     tree.stage_whole(contents)
     assert (tree.counters.content_flushes, tree.counters.directory_fsyncs) == (20, 0)
     for number, (digest, data) in enumerate(contents):
-        apply(tree, Place((b"a/", b"b/")[number % 2] + data, None, digest, len(data), OURS, 1))
-    apply(tree, MakeSymlink(b"a/l", None, b"t", OURS, 1), Remove(b"a/0", stat_of(volume, b"a/0"), Kind.FILE))
+        applied(tree, Place((b"a/", b"b/")[number % 2] + data, None, digest, len(data), OURS, 1))
+    applied(tree, MakeSymlink(b"a/l", None, b"t", OURS, 1), Remove(b"a/0", stat_of(volume, b"a/0"), Kind.FILE))
     tree.flush()
     assert (tree.counters.content_flushes, tree.counters.directory_fsyncs) == (20, 2)
     tree.flush()
     assert tree.counters.directory_fsyncs == 2
-    apply(tree, MakeDirectory(b"c", None, OURS_TO_ENTER, 1))
+    applied(tree, MakeDirectory(b"c", None, OURS_TO_ENTER, 1))
     tree.flush()
     assert tree.counters.directory_fsyncs == 4  # the new directory, and the one that holds it
 
 
 def test_a_directory_that_is_gone_again_needs_no_flush(volume: RealVolume, tree: VolumeTree) -> None:
     volume.mkdir(b"d")
-    apply(tree, place(tree, b"d/f", b"x"), MakeDirectory(b"d/e", None, OURS_TO_ENTER, 1))
+    applied(tree, place(tree, b"d/f", b"x"), MakeDirectory(b"d/e", None, OURS_TO_ENTER, 1))
     volume.delete(b"d")
     tree.flush()
     assert tree.counters.directory_fsyncs == 0
@@ -145,7 +135,7 @@ def test_a_full_directory_in_staging_is_left_alone(volume: RealVolume) -> None:
 def test_closing_leaves_nothing_behind(volume: RealVolume) -> None:
     tree = VolumeTree(volume.path)
     volume.write(b"f", b"old")
-    apply(tree, place(tree, b"f", b"new", stat_of(volume, b"f")))
+    applied(tree, place(tree, b"f", b"new", stat_of(volume, b"f")))
     assert len(volume.names(b".syncagent/staging")) == 1
     tree.close()
     assert volume.names() == [b"f"]
@@ -153,7 +143,7 @@ def test_closing_leaves_nothing_behind(volume: RealVolume) -> None:
 
 def test_a_writer_that_comes_before_the_flush_keeps_his_bytes(volume: RealVolume, tree: VolumeTree) -> None:
     volume.write(b"f", b"old")
-    apply(tree, place(tree, b"f", b"new", stat_of(volume, b"f")))
+    applied(tree, place(tree, b"f", b"new", stat_of(volume, b"f")))
     (aside,) = volume.names(b".syncagent/staging")
     volume.append(b".syncagent/staging/" + aside, b" and late")
     tree.flush()
@@ -164,7 +154,7 @@ def test_a_displaced_file_finds_a_free_name(volume: RealVolume, tree: VolumeTree
     name = b"n" * 255
     volume.write(name, b"old")
     volume.write(b"n" * 243 + b"~displaced-1", b"taken")
-    apply(tree, place(tree, name, b"new", stat_of(volume, name)))
+    applied(tree, place(tree, name, b"new", stat_of(volume, name)))
     (aside,) = volume.names(b".syncagent/staging")
     volume.append(b".syncagent/staging/" + aside, b"!")
     tree.flush()
@@ -179,7 +169,7 @@ def test_a_group_and_an_acl_are_handed_down_as_to_what_is_made_there(volume: Rea
     os.setxattr(volume.at(b"d"), "system.posix_acl_default", ACL_GROUP_MAY_WRITE)
     volume.chmod(b"d", 0o2775)
     wanted = Attributes(0o770, os.getuid(), os.getgid())
-    apply(
+    applied(
         tree,
         MakeDirectory(b"d/e", None, wanted, None),
         MakeDirectory(b"d/implied", None, None, None),
@@ -211,7 +201,7 @@ def test_only_attributes_of_users_are_applied(volume: RealVolume, tree: VolumeTr
 def test_setuid_bits_do_not_survive(volume: RealVolume, tree: VolumeTree) -> None:
     volume.write(b"f", b"x")
     volume.chmod(b"f", 0o6755)
-    apply(
+    applied(
         tree, SetAttributes(b"f", stat_of(volume, b"f"), Kind.FILE, Attributes(0o755, os.getuid(), os.getgid()), None)
     )
     assert stat.S_IMODE(os.stat(volume.at(b"f")).st_mode) == 0o755
@@ -233,14 +223,14 @@ def test_holes_are_neither_read_nor_stored(volume: RealVolume) -> None:
     assert len(present) == len(manifest.chunks) - 1
     tree.stage_write(manifest.digest, 0, b"start" + bytes(manifest.chunks[0].length - 5))
     assert tree.stage_finish(manifest, sparse=True) == []
-    apply(tree, Place(b"g", None, manifest.digest, size, OURS, 1))
+    applied(tree, Place(b"g", None, manifest.digest, size, OURS, 1))
     assert os.stat(volume.at(b"g")).st_blocks * 512 <= 64 * 1024
     assert tree.counters.bytes_staged <= 256 * 1024
 
 
 def test_small_contents_keep_their_holes(volume: RealVolume, tree: VolumeTree) -> None:
     data = bytes(100_000) + b"x" + bytes(100_000)
-    apply(tree, place(tree, b"f", data))
+    applied(tree, place(tree, b"f", data))
     assert volume.read(b"f") == data and os.stat(volume.at(b"f")).st_blocks * 512 <= 16 * 1024
 
 
@@ -254,7 +244,7 @@ def test_no_descriptor_is_left_open(volume: RealVolume) -> None:
         volume.mkdir(b"d")
         for number in range(50):
             expect = stat_of(volume, b"d/f") if number else None
-            apply(tree, place(tree, b"d/f", b"%d" % number, expect))
+            applied(tree, place(tree, b"d/f", b"%d" % number, expect))
             tree.apply([place(tree, b"gone/f", b"x"), place(tree, b"d/f", b"y")])
             tree.apply([Keep(b"d/f", stat_of(volume, b"d/f"), b"d/%d" % number)])
             scanner.examine(b"d/missing", None)
@@ -275,7 +265,7 @@ def test_threads_stage_while_steps_are_applied(volume: RealVolume, tree: VolumeT
             for number in range(60):
                 data = b"%d %d" % (thread, number)
                 assert tree.stage_whole([(digest_of(data), data)]) == []
-                apply(tree, Place(b"f%d-%d" % (thread, number), None, digest_of(data), len(data), OURS, 1))
+                applied(tree, Place(b"f%d-%d" % (thread, number), None, digest_of(data), len(data), OURS, 1))
                 tree.unstage(())
         except BaseException as error:  # noqa: BLE001
             faults.append(error)

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import blake3
 import pytest
 
+from contract.tree_steps import OURS, OURS_TO_ENTER, place
 from contract.volume_harness import RealVolume
 from syncagent.core.chunking import digest_of
 from syncagent.core.plan import Keep, MakeDirectory, MakeSymlink, Move, Place, Remove, SetAttributes, StatKey, Step
@@ -25,8 +26,6 @@ from syncagent.scanner import VolumeScanner
 from syncagent.tree import VolumeTree
 from syncproto.model import Attributes, Kind, Path
 
-OURS = Attributes(0o644, os.getuid(), os.getgid())
-OURS_TO_ENTER = Attributes(0o755, os.getuid(), os.getgid())
 TRIES = 3000
 
 
@@ -59,11 +58,6 @@ def another_program(work: Callable[[], None]) -> Iterator[None]:
 def stat_of(scanner: VolumeScanner, path: Path) -> StatKey | None:
     finding = scanner.examine(path, None)
     return finding.stat if isinstance(finding, Observation) else None
-
-
-def place(tree: VolumeTree, path: Path, data: bytes, expect: StatKey | None = None) -> Place:
-    tree.stage_whole([(digest_of(data), data)])
-    return Place(path, expect, digest_of(data), len(data), OURS, 1)
 
 
 # -- nothing outside is touched or read --------------------------------------------------------------

@@ -11,16 +11,15 @@ from pathlib import Path as FilePath
 import pytest
 
 from contract.isolated import F_SETLEASE, FCNTL, LINKAT, OPENAT2, RENAMEAT2, SETXATTR, Refusal, run_isolated
+from contract.tree_steps import OURS, OURS_TO_ENTER, only, place, stat_of
 from contract.volume_harness import RealVolume
 from syncagent.core.chunking import digest_of
-from syncagent.core.plan import Keep, MakeDirectory, MakeSymlink, Move, Place, Remove, StatKey, Step
-from syncagent.ports import Absent, Applied, Failed, Listing, Marker, Observation, Outcome, Stale
+from syncagent.core.plan import Keep, MakeDirectory, MakeSymlink, Move, Remove, Step
+from syncagent.ports import Absent, Applied, Failed, Listing, Marker, Stale
 from syncagent.scanner import VolumeScanner
 from syncagent.tree import VolumeTree
-from syncproto.model import Attributes, Kind, Path
+from syncproto.model import Kind
 
-OURS = Attributes(0o644, os.getuid(), os.getgid())
-OURS_TO_ENTER = Attributes(0o755, os.getuid(), os.getgid())
 NO_OPENAT2 = [Refusal(OPENAT2, number) for number in (errno.ENOSYS, errno.EPERM)]
 NO_RENAMEAT2 = Refusal(RENAMEAT2, errno.EINVAL)
 NO_LEASES = Refusal(FCNTL, errno.EINVAL, F_SETLEASE)
@@ -33,22 +32,6 @@ def volume(tmp_path: FilePath) -> Iterator[RealVolume]:
     made = RealVolume(os.fsencode(tmp_path))
     yield made
     made.close()
-
-
-def stat_of(scanner: VolumeScanner, path: Path) -> StatKey:
-    finding = scanner.examine(path, None)
-    assert isinstance(finding, Observation), finding
-    return finding.stat
-
-
-def place(tree: VolumeTree, path: Path, data: bytes, expect: StatKey | None = None) -> Place:
-    tree.stage_whole([(digest_of(data), data)])
-    return Place(path, expect, digest_of(data), len(data), OURS, 1)
-
-
-def only(outcomes: list[Outcome]) -> Outcome:
-    (outcome,) = outcomes
-    return outcome
 
 
 def a_day_of_work(volume: RealVolume) -> None:

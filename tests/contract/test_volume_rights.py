@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from contract import tree_steps
 from contract.isolated import CAP_CHOWN, CAP_FOWNER, CAP_LEASE, bind, mount, remount_read_only, run_isolated
+from contract.tree_steps import MTIME, only, stat_of
 from contract.volume_harness import RealVolume
 from syncagent.core.chunking import describe, digest_of
 from syncagent.core.plan import Keep, MakeDirectory, Place, Remove, SetAttributes, StatKey
@@ -20,7 +22,6 @@ from syncagent.ports import (
     Failed,
     Listing,
     Observation,
-    Outcome,
     ScanProblem,
     Stale,
     Unsupported,
@@ -44,22 +45,10 @@ def volume() -> Iterator[RealVolume]:
         made.close()
 
 
-def stat_of(scanner: VolumeScanner, path: Path) -> StatKey:
-    finding = scanner.examine(path, None)
-    assert isinstance(finding, Observation), finding
-    return finding.stat
-
-
 def place(
     tree: VolumeTree, path: Path, data: bytes, expect: StatKey | None = None, attributes: Attributes = ROOTS
 ) -> Place:
-    tree.stage_whole([(digest_of(data), data)])
-    return Place(path, expect, digest_of(data), len(data), attributes, 1)
-
-
-def only(outcomes: list[Outcome]) -> Outcome:
-    (outcome,) = outcomes
-    return outcome
+    return tree_steps.place(tree, path, data, expect, attributes)
 
 
 # -- as somebody -------------------------------------------------------------------------------------
@@ -101,7 +90,7 @@ def test_the_superuser_with_fewer_rights_gives_what_he_may(volume: RealVolume, l
         outcome = only(tree.apply([place(tree, b"f", b"x", None, wanted)]))
         assert isinstance(outcome, Applied), outcome
         assert outcome.attributes == Attributes(0o640, owner, owner, ((b"user.k", b"v"),))
-        assert outcome.stat is not None and outcome.stat.mtime_ns == 1
+        assert outcome.stat is not None and outcome.stat.mtime_ns == MTIME
 
     run_isolated(work, without=[lost])
 
