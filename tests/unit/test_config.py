@@ -58,8 +58,8 @@ def test_a_flag_beats_a_variable_beats_the_file_beats_the_default() -> None:
     write("agent.toml", 'name = "file"\ncluster = "file"\ndrain = 7\n')
     environ = {"SYNCAGENT_NAME": "variable", "SYNCAGENT_CLUSTER": "variable"}
     config = load(flags(name="flag", config="agent.toml"), environ)
-    assert (config.name, config.cluster, config.drain, config.heartbeat) == ("flag", "variable", 7.0, 2.0)
-    assert [config.sources[key] for key in ("name", "cluster", "drain", "heartbeat")] == [
+    assert (config.name, config.cluster, config.drain, config.log_level) == ("flag", "variable", 7.0, "info")
+    assert [config.sources[key] for key in ("name", "cluster", "drain", "log_level")] == [
         "flag", "environment", "config file", "default",
     ]  # fmt: skip
 
@@ -67,8 +67,8 @@ def test_a_flag_beats_a_variable_beats_the_file_beats_the_default() -> None:
 def test_every_option_can_be_given_in_each_of_the_three_ways(place: Path) -> None:
     secret, token = write("secret", SECRET), write("token", SECRET)
     texts = {
-        "name": "n", "state_dir": "s", "listen": "tcp://127.0.0.1:0", "advertise": "tcp://h:1", "cluster": "c",
-        "secret_file": secret, "http": "127.0.0.1:0", "http_token_file": token, "drain": "1s", "heartbeat": "500ms",
+        "name": "n", "state_dir": "s", "listen": "tcp://127.0.0.1:0", "cluster": "c",
+        "secret_file": secret, "http": "127.0.0.1:0", "http_token_file": token, "drain": "1s",
         "forget_after": "2h", "log_level": "debug", "log_format": "json",
     }  # fmt: skip
     lists = {"volumes": ["data=data,watch=poll", "media=media"], "peers": ["tcp://b:1", "tcp://c:2"]}
@@ -84,7 +84,7 @@ def test_every_option_can_be_given_in_each_of_the_three_ways(place: Path) -> Non
     )
     assert from_flags == from_environ == dataclasses.replace(from_file, config=None)
     assert from_flags.peers == (Endpoint("b", 1), Endpoint("c", 2))
-    assert from_flags.heartbeat == 0.5
+    assert from_flags.drain == 1.0
     assert from_flags.state_dir == f"{place}/s"
 
 
@@ -183,8 +183,8 @@ def test_the_files_faults_are_found_and_named(place: Path) -> None:
         "'volume' in agent.toml is no key of the config file; did you mean volumes?",
         "'log-levl' in agent.toml is no key of the config file; did you mean log_level?",
         "'config' in agent.toml is no key of the config file; a config file cannot name another",
-        "'port' in agent.toml is no key of the config file; known are name, volumes, state_dir, listen, advertise, "
-        "peers, cluster, secret_file, http, http_token_file, drain, heartbeat, forget_after, log_level, log_format",
+        "'port' in agent.toml is no key of the config file; known are name, volumes, state_dir, listen, "
+        "peers, cluster, secret_file, http, http_token_file, drain, forget_after, log_level, log_format",
         "listen in agent.toml must be a single value, not a list",
         "name in agent.toml must be a text in quotes, not True",
         "'state_dir' in agent.toml is there twice, once with - and once with _; remove one",
@@ -230,9 +230,9 @@ def test_a_mistyped_variable_is_refused_and_foreign_ones_are_not() -> None:
 
 
 def test_faults_of_all_sources_come_at_once() -> None:
-    write("agent.toml", 'heartbeat = "x"\n')
+    write("agent.toml", 'forget_after = "x"\n')
     found = problems(flags(name="a b", config="agent.toml", peers=["tcp://b:1"]), {"SYNCAGENT_DRAIN": "y"})
-    assert [sentence.split()[0] for sentence in found] == ["--name", "SYNCAGENT_DRAIN", "heartbeat", "--peer"]
+    assert [sentence.split()[0] for sentence in found] == ["--name", "SYNCAGENT_DRAIN", "forget_after", "--peer"]
 
 
 def test_without_a_volume_there_is_nothing_to_run() -> None:

@@ -41,7 +41,7 @@ def test_config_prints_each_value_with_its_source(
     assert shown["name"] == "env environment"
     assert shown["cluster"] == "c config file"
     assert shown["drain"] == "90s flag"
-    assert shown["heartbeat"] == "2s default"
+    assert shown["forget_after"] == "30d default"
     assert shown["peers"] == "tcp://127.0.0.1:1 tcp://[::1]:2 environment"
     assert shown["volumes.data.path"] == f"{tmp_path}/data flag"
     assert shown["volumes.data.brake"] == "100,25% default"
@@ -52,7 +52,7 @@ def test_config_lists_every_fault_of_all_sources_and_exits_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "agent.toml").write_text('drane = "5s"\nhttp = "nowhere"\n')
-    monkeypatch.setenv("SYNCAGENT_HEARTBEAT", "5x")
+    monkeypatch.setenv("SYNCAGENT_FORGET_AFTER", "5x")
     assert main(config_command(tmp_path, "--config", "agent.toml", "--listen", "127.0.0.1:1")) == 2
     out, err = capsys.readouterr()
     assert err.splitlines() == [
@@ -60,7 +60,7 @@ def test_config_lists_every_fault_of_all_sources_and_exits_2(
         "syncagent: --listen '127.0.0.1:1' is not an address of the form tcp://ADDRESS:PORT; write tcp://127.0.0.1:1",
         "syncagent: http in agent.toml 'nowhere' is not an address of the form ADDRESS:PORT, "
         "as 127.0.0.1:7401 or [::1]:7401",
-        "syncagent: SYNCAGENT_HEARTBEAT '5x' is not a duration; write 500ms, 5s, 10m, 2h, 30d or plain seconds",
+        "syncagent: SYNCAGENT_FORGET_AFTER '5x' is not a duration; write 500ms, 5s, 10m, 2h, 30d or plain seconds",
     ]
     assert "5x (refused)" in out
 

@@ -90,14 +90,12 @@ class Config:
     volumes: tuple[VolumeConfig, ...]
     state_dir: str
     listen: Endpoint | None = None
-    advertise: Endpoint | None = None
     peers: tuple[Endpoint, ...] = ()
     cluster: str = "default"
     secret_file: str | None = None
     http: Endpoint | None = None
     http_token_file: str | None = None
     drain: float = 5.0
-    heartbeat: float = 2.0
     forget_after: float = 30 * 86400.0
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"

@@ -110,10 +110,6 @@ OPTIONS = (
         parse=values.listen_address, default_note="does not listen",
     ),
     _tcp(
-        "--advertise", "tcp://HOST:PORT", "where others reach this agent, when that is not where it listens (NAT)",
-        parse=values.peer_address, default_note="what it listens on",
-    ),
-    _tcp(
         "--peer", "tcp://HOST:PORT", "another agent to connect to; one of the two naming the other is enough",
         parse=values.peer_address, plural="peers", on_sighup=True,
     ),
@@ -137,7 +133,6 @@ OPTIONS = (
         "--drain", "at a stop, wait this long for one member to acknowledge the last changes", "5s", 0, 3600,
         on_sighup=True,
     ),
-    _duration("--heartbeat", "how often a silent connection shows a sign of life", "2s", 0.1, 60),
     _duration(
         "--forget-after", "a member unseen for this long leaves the member list", "30d", 1, 3650 * DAY, on_sighup=True
     ),

@@ -45,6 +45,18 @@ def release(volume: Volume) -> int:
     return count
 
 
+def release_when_due(volume: Volume) -> None:
+    """Apply held deletes after ``release_after`` without a person's word, where the volume is configured so."""
+    context, patience = volume.context, volume.context.options.release_after
+    if not volume.lookout.departures.held and not volume.applier.held:
+        volume.held_since = None
+    elif volume.held_since is None:
+        volume.held_since = context.now
+    elif patience is not None and context.now - volume.held_since >= patience:
+        log.warning("volume %s: held deletes are applied after %.0f s", context.options.name, patience)
+        release(volume)
+
+
 def revert(volume: Volume) -> int:
     """Bring back what was deleted here from those who have it, and answer a peer's deletes with what is here."""
     context, lookout, applier = volume.context, volume.lookout, volume.applier

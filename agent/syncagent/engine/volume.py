@@ -14,7 +14,8 @@ from syncagent.engine.fetching import Fetcher
 from syncagent.engine.identity import Identity
 from syncagent.engine.looking import Lookout
 from syncagent.engine.membership import NO_DIGEST, Membership
-from syncagent.engine.orders import see_to_the_unobtainable
+from syncagent.engine.nowhere import nowhere
+from syncagent.engine.orders import release_when_due, see_to_the_unobtainable
 from syncagent.engine.problems import Problems
 from syncagent.engine.publishing import Publisher
 from syncagent.engine.receiving import Receiver
@@ -40,7 +41,10 @@ class Volume:
     """One volume. All methods run on the engine's thread."""
 
     def __init__(self, options: VolumeOptions, agent: str, around: Surroundings) -> None:
-        scanner, tree = around.disk.open()
+        try:
+            scanner, tree = around.disk.open()
+        except OSError as error:
+            scanner, tree = nowhere(error)  # ``start`` will halt the volume
         self.context = context = Context(
             options=options,
             agent=agent,
@@ -95,6 +99,7 @@ class Volume:
         self._told: tuple[int, Vector] = (0, {})
         self._pending_since: float | None = None
         self.lost_contents: dict[Path, float] = {}
+        self.held_since: float | None = None
 
     # -- life ---------------------------------------------------------------------------------------------
 
@@ -259,6 +264,7 @@ class Volume:
             self._next_root_check = now + ROOT_CHECK_SECONDS
             self.identity.check_now_and_then()
             see_to_the_unobtainable(self)
+            release_when_due(self)
         for _ in range(TURNS_MAX):
             self.lookout.run()
             self.walker.run()

@@ -21,13 +21,13 @@ from syncagent.engine.volume import Volume
 from syncagent.http import HttpServer, ListenError
 from syncagent.index import Index, IndexLocked
 from syncagent.log import set_level
-from syncagent.ports import IndexFailed
+from syncagent.ports import IndexFailed, PeerEvent
 from syncagent.service.control import EngineControl
 from syncagent.service.disk import RealDisk, VolumeBusy
 from syncagent.service.drain import drain
+from syncagent.service.line import Line
 from syncagent.service.loop import Loop, Pool, SystemClock
-from syncagent.transport import ListenFailed, Transport, TransportFailed
-from syncproto.messages import VolumeHello
+from syncagent.transport import TransportFailed
 
 log = logging.getLogger("syncagent.service")
 
@@ -38,7 +38,7 @@ class StartFailed(Exception):
     """The agent cannot start; the text says what is wrong and what to do."""
 
 
-REFUSALS = (StartFailed, ConfigError, ListenFailed, TransportFailed, ListenError, VolumeBusy, IndexFailed)
+REFUSALS = (StartFailed, ConfigError, TransportFailed, ListenError, VolumeBusy, IndexFailed)
 """Each is a sentence for the person who started the agent."""
 
 
@@ -65,7 +65,8 @@ class Service:
         self._clock = SystemClock()
         self._addresses = [peer.tcp for peer in config.peers]
         self._agent = Agent(config.name, _version(), self._clock, lambda: self._addresses, self._consumed)
-        self._transport: Transport | None = None
+        listen = [config.listen.tcp] if config.listen else []
+        self._line = Line(config.name, config.cluster, listen, self._agent.hellos, self._heard)
         self._http: HttpServer | None = None
         self._note: Path | None = None
         self._lock: int | None = None
@@ -78,22 +79,13 @@ class Service:
         config = self._config
         state = Path(config.state_dir)
         self._lock_state(state)
-        self._transport = Transport(
-            name=config.name,
-            cluster=config.cluster,
-            secret=read_secret(config.secret_file) if config.secret_file else None,
-            listen=[config.listen.tcp] if config.listen else [],
-            peers=self._addresses,
-            volumes=self._hellos,
-            emit=lambda event: self._loop.post(lambda: self._agent.on_event(event)),
-        )
         for volume in config.volumes:
             self._add_volume(volume, state)
         self._loop.start(self._agent.run)
         self._has_loop = True
         self._loop.ask(self._start_volumes)
-        self._transport.start()
-        control = EngineControl(self._agent, self._loop, lambda: dict(self._counters()))
+        self._line.open(_secret(config), self._addresses)
+        control = EngineControl(self._agent, self._loop, lambda: dict(self._line.counters))
         token = read_secret(config.http_token_file) if config.http_token_file else None
         address = str(config.http) if config.http else None
         socket_path = state / rendezvous.SOCKET_NAME
@@ -107,19 +99,12 @@ class Service:
             "agent %s runs: %d volumes, listens on %s, %d peers",
             config.name,
             len(config.volumes),
-            ", ".join(self._transport.listening) or "nothing",
+            ", ".join(self._line.listening) or "nothing",
             len(self._addresses),
         )
 
-    def _hellos(self) -> tuple[VolumeHello, ...]:
-        return self._agent.hellos()
-
-    def _consumed(self, peer: str, size: int) -> None:
-        if self._transport is not None:
-            self._transport.consumed(peer, size)
-
-    def _counters(self) -> dict[str, int]:
-        return dict(self._transport.counters) if self._transport else {}
+    def _heard(self, event: PeerEvent) -> None:
+        self._loop.post(lambda: self._agent.on_event(event))
 
     def _lock_state(self, state: Path) -> None:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -138,15 +123,14 @@ class Service:
             )
         except IndexLocked as error:
             raise StartFailed(str(error)) from error
-        assert self._transport is not None
         around = Surroundings(
             index=index,
             disk=RealDisk(config),
-            peers=self._transport,
+            peers=self._line,
             workers=self._pool,
             clock=self._clock,
             post=self._loop.post,
-            rehello=self._rehello,
+            rehello=self._line.reset,
         )
         self._agent.add(Volume(_options(self._config, config), self._config.name, around))
 
@@ -154,9 +138,8 @@ class Service:
         for volume in self._agent.volumes.values():
             volume.start()
 
-    def _rehello(self) -> None:
-        if self._transport is not None:
-            self._transport.reset()
+    def _consumed(self, peer: str, size: int) -> None:
+        self._line.consumed(peer, size)
 
     # -- run -----------------------------------------------------------------------------------------------
 
@@ -164,7 +147,8 @@ class Service:
         """Wait for signals; gives the exit code."""
         while True:
             received = signal.sigtimedwait(SIGNALS, 1.0)
-            if self._loop.failure is not None:
+            if self._loop.failure is not None or not self._line.is_alive:
+                log.error("a part of the agent has failed: it ends, and a restart picks up where it was")
                 self.stop(is_clean=False)
                 return 1
             if received is None:
@@ -190,8 +174,10 @@ class Service:
         self._config = config
         set_level(config.log_level)
         self._addresses = [peer.tcp for peer in config.peers]
-        if self._transport is not None:
-            self._transport.set_peers(self._addresses)
+        try:
+            self._line.renew(_secret(config), self._addresses)
+        except (TransportFailed, ConfigError) as error:
+            log.error("the peers and keys were not taken over: %s", error)
         limits = {volume.name: _brake(volume) for volume in config.volumes}
         self._loop.post(lambda: self._set_brakes(limits))
         for option in refused:
@@ -212,8 +198,7 @@ class Service:
                 rendezvous.unregister(self._note)
         if self._http is not None:
             self._http.stop()
-        if self._transport is not None:
-            self._transport.stop(1.0 if is_clean else 0.0)
+        self._line.close(1.0 if is_clean else 0.0)
         if self._has_loop and self._loop.failure is None:
             with suppress(Exception):
                 self._loop.ask(self._stop_volumes)
@@ -225,6 +210,10 @@ class Service:
     def _stop_volumes(self) -> None:
         for volume in self._agent.take_volumes():
             volume.stop()
+
+
+def _secret(config: Config) -> bytes | None:
+    return read_secret(config.secret_file) if config.secret_file else None
 
 
 def _options(config: Config, volume: VolumeConfig) -> VolumeOptions:
