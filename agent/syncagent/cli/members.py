@@ -12,7 +12,6 @@ from syncagent.cli.base import Session, as_json, command, one_volume
 from syncagent.cli.output import NOTHING, ago, say, table
 
 HEADINGS = ["VOLUME", "MEMBER", "CONNECTED", "DIRECTION", "LAST SEEN", "INCARNATION"]
-INCARNATION_CHARS = 8
 DONE = {exits.YES: "done", exits.FAILED: "refused, or the agent is not reachable"}
 
 
@@ -34,7 +33,7 @@ def members(session: Session, is_json: bool, volume: str | None) -> int:
 
 
 def _row(volume: str, member: dict[str, Any], now: str) -> list[str]:
-    incarnation = member["incarnation"][:INCARNATION_CHARS] or NOTHING
+    incarnation = member["incarnation"].rpartition(".")[2] or NOTHING  # it begins with the name, which is shown
     if member["self"]:
         return [volume, f"{member['name']} (this one)", NOTHING, member["direction"], NOTHING, incarnation]
     connected = "yes" if member["connected"] else "never" if member["expected"] else "no"

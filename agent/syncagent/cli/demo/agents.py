@@ -23,7 +23,7 @@ from syncagent.cli.tables import verdict
 
 VOLUME = "data"
 START_SECONDS = 20.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 3.0
 PR_SET_PDEATHSIG = 1
 LOG_LINES_SHOWN = 15
 
@@ -97,8 +97,16 @@ class Agent:
         """Its status, decoded. Raises CommandError."""
         return self.client.ask("/v1/status")
 
+    def check_alive(self) -> None:
+        """Raises DemoFailed if its process has ended by itself."""
+        if self.process is not None and self.process.poll() is not None:
+            raise DemoFailed(
+                f"agent {self.name} ended with code {self.process.returncode}; the end of its log:\n{self.end_of_log()}"
+            )
+
     def is_converged(self, members: int, seconds: float) -> bool:
         """Whether it says within so many seconds that every member has everything. Raises DemoFailed."""
+        self.check_alive()
         try:
             result = json.loads(self.client.wait(VOLUME, seconds, members))
         except CommandError as error:

@@ -190,6 +190,8 @@ class Story:
         while not (first.is_converged(len(self.agents), BARRIER_SECONDS) and self._is_equal()):
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{name}: not equal after {STEP_SECONDS:.0f} s: {self._first_fault()}")
+            for agent in others:
+                agent.check_alive()
             self._tell_progress()
             time.sleep(POLL_SECONDS)
         self.facts.seconds[name] = time.monotonic() - since
