@@ -114,7 +114,7 @@ class Commands:
         context, name = volume.context, volume.context.options.name
         if context.halt:
             return [f"{name}: halted: {context.halt}; see 'syncctl adopt {name}'"]
-        count = len(volume.lookout.departures.held) + len(volume.applier.held)
+        count = len(volume.lookout.departures.held) + len(volume.applier.holding.held)
         lines = [f"{name}: {count} deletes are held; see 'syncctl hold'"] if count else []
         return (
             lines

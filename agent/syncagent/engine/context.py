@@ -15,6 +15,9 @@ from syncproto.messages import VolumeHello, VolumeState
 from syncproto.model import Path, volume_id
 from syncproto.version import Dot
 
+SAME_CONTENT_MAX = 16
+"""Of files with equal content, so many are looked at to tell a rename."""
+
 
 class Workers(Protocol):
     """A small pool for what takes long: reading, hashing, staging."""

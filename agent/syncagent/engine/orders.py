@@ -32,9 +32,9 @@ def release(volume: Volume) -> int:
     for path in local:
         lookout.departures.unhold(path)
         lookout.departures.delete(path)
-    count = len(local) + len(applier.held)
+    count = len(local) + len(applier.holding.held)
     released = volume.membership.released
-    for dot in applier.held | {(context.index.origin, context.index.counter)}:
+    for dot in applier.holding.held | {(context.index.origin, context.index.counter)}:
         released = merge(released, dict([dot]))
     volume.membership.set_released(released)
     applier.release_up_to(released)
@@ -48,7 +48,7 @@ def release(volume: Volume) -> int:
 def release_when_due(volume: Volume) -> None:
     """Apply held deletes after ``release_after`` without a person's word, where the volume is configured so."""
     context, patience = volume.context, volume.context.options.release_after
-    if not volume.lookout.departures.held and not volume.applier.held:
+    if not volume.lookout.departures.held and not volume.applier.holding.held:
         volume.held_since = None
     elif volume.held_since is None:
         volume.held_since = context.now
@@ -68,8 +68,8 @@ def revert(volume: Volume) -> int:
             context.index.drop(path)
             context.index.put_pending(entry)
             applier.wake([entry])
-    dots = sorted(applier.held)
-    applier.held.clear()
+    dots = sorted(applier.holding.held)
+    applier.holding.held.clear()
     for dot in dots:
         entry = context.index.pending_entry(dot)
         if entry is not None:

@@ -46,7 +46,7 @@ def volume_status(volume: Volume, expected: Iterable[str]) -> VolumeStatus:
         pending=index.pending_count,
         conflicts=len(conflicts(volume)),
         problems=context.problems.count_serious(),
-        held=len(volume.lookout.departures.held) + len(volume.applier.held),
+        held=len(volume.lookout.departures.held) + len(volume.applier.holding.held),
         replicas=replicas,
         halt=context.halt,
     )
@@ -63,7 +63,7 @@ def _self_status(volume: Volume) -> ReplicaStatus:
         in_sync=is_in_sync,
         entries_behind=index.pending_count,
         bytes_behind=index.pending_bytes,
-        lag_seconds=0.0 if is_in_sync else volume.own_lag_seconds(),
+        lag_seconds=0.0 if is_in_sync else volume.herald.own_lag_seconds(),
         last_seen=now,
         as_of=now,
         incarnation=index.origin,
@@ -119,7 +119,7 @@ def held(volume: Volume) -> list[HeldStatus]:
     for path in sorted(volume.lookout.departures.held):
         entry = index.entry(path)
         result.append(HeldStatus(path=printable(path), where="deleted here", size=entry.size if entry else 0))
-    for dot in sorted(volume.applier.held):
+    for dot in sorted(volume.applier.holding.held):
         entry = index.pending_entry(dot)
         if entry is not None:
             result.append(HeldStatus(path=printable(entry.path), where="deleted by a peer", size=entry.size))
@@ -163,7 +163,7 @@ def why(volume: Volume, path: Path) -> WhyStatus:
         details.append("its deletion is held by the brake: see 'syncctl hold'")
     for entry in pending:
         state = "pending" if state == "unknown" else state
-        held_here = entry.dot in volume.applier.held
+        held_here = entry.dot in volume.applier.holding.held
         what = "a deletion" if not entry.is_live else f"a version of {entry.size} bytes"
         cause = "held by the brake" if held_here else "waits for its content" if entry.is_live else "waits"
         details.append(f"{what} from {entry.origin.rpartition('.')[0]} is pending: {cause}")

@@ -6,26 +6,27 @@ import logging
 
 from syncagent.core.brake import Brake
 from syncagent.core.dirty import DirtySet
-from syncagent.core.ignore import IGNORE_FILE, IgnoreRules
+from syncagent.core.ignore import IGNORE_FILE
 from syncagent.core.reconcile import Reconciler
 from syncagent.engine.applying import Applier
 from syncagent.engine.context import Context, PeerView, VolumeOptions
 from syncagent.engine.fetching import Fetcher
 from syncagent.engine.identity import Identity
 from syncagent.engine.looking import Lookout
-from syncagent.engine.membership import NO_DIGEST, Membership
+from syncagent.engine.membership import Membership
 from syncagent.engine.nowhere import nowhere
 from syncagent.engine.orders import release_when_due, see_to_the_unobtainable
 from syncagent.engine.problems import Problems
 from syncagent.engine.publishing import Publisher
 from syncagent.engine.receiving import Receiver
 from syncagent.engine.routing import Router
+from syncagent.engine.ruling import load_rules
+from syncagent.engine.stating import Herald
 from syncagent.engine.surroundings import Hints, Surroundings, Watch
 from syncagent.engine.waiting import Barriers
 from syncagent.engine.walking import Walker
 from syncagent.ports import DirtyPath, PeerMessage, PeerUp, Scanner, Tree, WatchLost
 from syncproto import messages as m
-from syncproto.limits import HEARTBEAT_SECONDS
 from syncproto.model import Entry, Path
 from syncproto.version import Dot, Vector
 
@@ -33,7 +34,6 @@ log = logging.getLogger("syncagent.engine")
 
 ROOT_CHECK_SECONDS = 0.5
 COLLECT_SECONDS = 10.0
-STATE_PAUSE_SECONDS = 0.02
 TURNS_MAX = 8
 
 
@@ -84,6 +84,7 @@ class Volume:
             look_again=self.lookout.look_again,
         )
         self.membership = Membership(context)
+        self.herald = Herald(context, self.membership, self.is_held_back)
         self.barriers = Barriers(context, self.is_quiet)
         self.identity = Identity(self)
         self._router = Router(self)
@@ -94,10 +95,7 @@ class Volume:
         self._next_root_check = 0.0
         self._next_scan = 0.0
         self._next_collect = context.now + COLLECT_SECONDS
-        self._state_due: float | None = None
-        self._state_sent = 0.0
         self._told: tuple[int, Vector] = (0, {})
-        self._pending_since: float | None = None
         self.lost_contents: dict[Path, float] = {}
         self.held_since: float | None = None
 
@@ -134,7 +132,7 @@ class Volume:
         """Nothing is looked at, applied or answered any more."""
         self.lookout.reset()
         self.walker.reset()
-        self._state_soon()
+        self.herald.soon()
 
     def restarted(self) -> None:
         """The index began anew: sessions too, so that peers learn the new incarnation."""
@@ -201,23 +199,7 @@ class Volume:
             self._load_rules()
 
     def _load_rules(self) -> None:
-        context = self.context
-        try:
-            text = context.scanner.read_ignore_file() or b""
-        except OSError as error:
-            context.problems.add(
-                "rules", f".syncignore cannot be read: {error}", remedy="make it readable", path=IGNORE_FILE
-            )
-            return
-        context.problems.clear("rules", IGNORE_FILE)
-        if text == context.rules.text and self._state_sent:
-            return
-        context.rules = IgnoreRules(text)
-        for fault in context.rules.faults:
-            context.problems.add("rules", fault, remedy="correct the line", path=IGNORE_FILE)
-        context.index.recount()
-        context.is_changed = True
-        if self.is_scanned:
+        if load_rules(self.context) and self.is_scanned:
             self.walker.start_full()
 
     # -- peers ---------------------------------------------------------------------------------------------------
@@ -231,7 +213,7 @@ class Volume:
         context.views[event.peer] = view
         self.membership.replace_namesakes(view)
         context.peers.send(event.peer, self.membership.list_message())
-        context.peers.send(event.peer, self.state_message())
+        context.peers.send(event.peer, self.herald.message())
         self.receiver.peer_up(view)
         self.barriers.peer_up(view)
 
@@ -242,7 +224,7 @@ class Volume:
             self.fetcher.peer_gone(peer)
             self.receiver.peer_gone(peer)
             self.barriers.peer_gone(view)
-            self._state_soon()
+            self.herald.soon()
 
     def on_message(self, event: PeerMessage) -> None:
         """A message of a connected peer about this volume."""
@@ -275,8 +257,7 @@ class Volume:
         self._scan_progress()
         self.finish()
         self.barriers.run()
-        if self._state_due is not None and self._state_due <= now or now - self._state_sent >= HEARTBEAT_SECONDS:
-            self._send_state()
+        self.herald.run()
         if now >= self._next_collect:
             self._next_collect = now + COLLECT_SECONDS
             self._tidy()
@@ -291,7 +272,7 @@ class Volume:
     def next_due(self) -> float:
         """When ``run`` must be called again, if nothing comes in before."""
         context = self.context
-        times = [self._next_root_check, self._next_collect, self._state_sent + HEARTBEAT_SECONDS, self._state_due]
+        times: list[float | None] = [self._next_root_check, self._next_collect, self.herald.next_due()]
         if not context.halt:
             times += [self.lookout.next_due(), self.applier.next_due(), self.receiver.next_due()]
             times.append(self.barriers.next_due())
@@ -353,52 +334,16 @@ class Volume:
         index.commit(durable=is_told)
         self._told = index.sequence, index.applied
         context.is_changed = context.is_applied = False
-        if not index.pending_count:
-            self._pending_since = None
-        elif self._pending_since is None:
-            self._pending_since = context.now
         self.publisher.push()
         context.moved.clear()
-        self._state_soon()
-
-    def _state_soon(self) -> None:
-        if self._state_due is None:
-            self._state_due = max(self.context.now, self._state_sent + STATE_PAUSE_SECONDS)
-
-    def _send_state(self) -> None:
-        self._state_due, self._state_sent = None, self.context.now
-        if self.context.views:
-            state = self.state_message()
-            for peer in self.context.views:
-                self.context.peers.send(peer, state)
-
-    def state_message(self) -> m.VolumeState:
-        """What this replica knows and has applied, and what it has heard of others."""
-        context, index = self.context, self.context.index
-        return m.VolumeState(
-            volume=context.id,
-            incarnation=index.origin,
-            sequence=index.sequence,
-            known=index.known,
-            applied=index.applied,
-            digest=index.digest if not context.halt else NO_DIGEST,
-            entries=index.live_count,
-            pending=index.pending_count,
-            collected=index.collected,
-            is_held=self.is_held_back(),
-            relayed=self.membership.relayed(),
-        )
-
-    def own_lag_seconds(self) -> float | None:
-        """For how long something has been pending here; None if it is not known."""
-        return None if self._pending_since is None else round(self.context.now - self._pending_since, 3)
+        self.herald.soon()
 
     def is_held_back(self) -> bool:
         """Whether something here keeps replicas from being equal until a person acts, or a look is under way."""
         return bool(
             self.context.halt
             or self.lookout.departures.held
-            or self.applier.held
+            or self.applier.holding.held
             or self.context.problems.is_blocking()
             or not self.is_scanned
         )

@@ -1,0 +1,43 @@
+"""When the disk says no: what was half done is taken back, and a directory may stay for what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from syncagent.core.plan import Keep, MakeDirectory, Remove, Step
+from syncagent.engine.context import Context
+from syncagent.ports import Applied, Listing, Outcome
+from syncproto.model import Kind, Path
+
+LookAgain = Callable[[Path, float], None]
+
+
+def undo(context: Context, look_again: LookAgain, steps: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
+    """Take back what would look like a user's act: second names, and new directories."""
+    back: list[Step] = []
+    for step, outcome in zip(steps, outcomes, strict=False):
+        if isinstance(outcome, Applied) and isinstance(step, Keep):
+            back.append(Remove(step.to, outcome.stat, Kind.FILE))
+            look_again(step.path, context.now)
+        elif isinstance(outcome, Applied) and isinstance(step, MakeDirectory):
+            back.append(Remove(step.path, outcome.stat, Kind.DIRECTORY))
+    for step in reversed(back):
+        context.tree.apply([step])
+    context.is_applied = True
+
+
+def is_residue(context: Context, look_again: LookAgain, path: Path) -> bool:
+    """Whether only what is not replicated is left in a directory; anything else is marked to be looked at."""
+    listing = context.scanner.list_directory(path)
+    if not isinstance(listing, Listing):
+        return False
+    unknown = [
+        child
+        for child in (path + b"/" + name for name, _ in listing.children)
+        if child not in context.residues
+        and not context.rules.ignores(child)
+        and not context.rules.ignores(child, is_directory=True)
+    ]
+    for child in unknown:
+        look_again(child, context.now)
+    return not unknown

@@ -1,0 +1,89 @@
+"""Where the content of a pending file comes from: moved, copied from a file here, or fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+
+from syncagent.engine.context import SAME_CONTENT_MAX, Context
+from syncagent.engine.problems import printable
+from syncproto.model import Entry, Kind, Path
+from syncproto.version import Dot, covers
+
+RENAME_SECONDS = 0.25
+
+
+class Sourcer:
+    """Finds contents on this disk first."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        want: Callable[[Entry], None],
+        look_again: Callable[[Path, float], None],
+        wake: Callable[[Iterable[Entry]], None],
+        park_until: Callable[[Entry, float], None],
+        park: Callable[[Entry, str], None],
+    ) -> None:
+        self._context = context
+        self._want = want
+        self._look_again = look_again
+        self._wake = wake
+        self._park_until = park_until
+        self._park = park
+        self._copying: set[bytes] = set()
+        self._renamed: dict[Dot, float] = {}
+
+    def forget(self, dot: Dot) -> None:
+        """The entry is resolved."""
+        self._renamed.pop(dot, None)
+
+    def delete_of_a_rename(self, entry: Entry, held: Container[Dot]) -> Entry | None:
+        """The pending delete of the name under which the content of ``entry`` is here: then the file is moved."""
+        index = self._context.index
+        here = index.entry(entry.path)
+        if entry.kind != Kind.FILE or entry.content is None or (here is not None and here.is_live):
+            return None
+        for row in index.by_content(entry.content, SAME_CONTENT_MAX):
+            if not covers(dict(entry.carried), row.entry.dot):
+                continue
+            for pending in index.pending_at(row.entry.path):
+                if not pending.is_live and pending.has_seen(row.entry) and pending.dot not in held:
+                    return pending
+        return None
+
+    def stage_or_want(self, needed: Entry, entry: Entry) -> None:
+        """Stage a content from the file here that has it, else have it fetched."""
+        context, digest = self._context, needed.content or b""
+        rows = [row for row in context.index.by_content(digest, 1) if row.stat is not None]
+        if not rows:
+            self._want(needed if needed.dot == entry.dot else entry)
+            return
+        if digest in self._copying:
+            return
+        path, stat = rows[0].entry.path, rows[0].stat
+        assert stat is not None
+        if covers(dict(entry.carried), rows[0].entry.dot) and self._waits_for_its_delete(entry):
+            return
+        self._copying.add(digest)
+
+        def done(result: object) -> None:
+            self._copying.discard(digest)
+            if result is True:
+                self._wake([entry])
+            else:
+                self._look_again(path, context.now)
+                self._park(entry, f"its content could not be copied from {printable(path)}")
+            # A staged content is placed once. Whoever else wants it has it copied again: one after the other.
+            self._wake(context.index.pending_with_content(digest, 2))
+
+        context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
+
+    def _waits_for_its_delete(self, entry: Entry) -> bool:
+        """What looks like a renamed file is moved, not copied, if the delete of its old name comes soon."""
+        now = self._context.now
+        since = self._renamed.setdefault(entry.dot, now)
+        if now - since >= RENAME_SECONDS:
+            return False
+        self._park_until(entry, since + RENAME_SECONDS)
+        return True
