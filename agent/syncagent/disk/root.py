@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,7 @@ class VolumeRoot:
         """Open the directory; raises ``OSError``."""
         self.path = path
         self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._release = weakref.finalize(self, os.close, self.fd)  # a job may still use it when its volume is reopened
         opened = os.fstat(self.fd)
         self.device, self.inode = opened.st_dev, opened.st_ino
         self._mount = mount_of(self.fd)
@@ -47,7 +49,7 @@ class VolumeRoot:
 
     def close(self) -> None:
         """Give the descriptor back."""
-        os.close(self.fd)
+        self._release()
 
     def is_same(self) -> bool:
         """Whether the path still leads to the directory that was opened."""

@@ -24,12 +24,25 @@ class RealDisk:
     def __init__(self, config: VolumeConfig) -> None:
         self._config = config
         self._lock: int | None = None
+        self._scanner: VolumeScanner | None = None
+        self._tree: VolumeTree | None = None
 
     def open(self) -> tuple[VolumeScanner, VolumeTree]:
         """For the root as its path leads to it now. Raises ``OSError``, and ``VolumeBusy``."""
         path = self._config.path
         self._lock_root(path)
-        return VolumeScanner(path), VolumeTree(path)
+        self._scanner, self._tree = VolumeScanner(path), VolumeTree(path)
+        return self._scanner, self._tree
+
+    def close(self) -> None:
+        """Remove what waits in staging for late writers, and let other agents have the root."""
+        if self._tree is not None and self._scanner is not None:
+            self._tree.close()
+            self._scanner.close()
+            self._tree = self._scanner = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> Watcher | PollingWatcher:
         """Begin to watch the root. Raises ``OSError``."""

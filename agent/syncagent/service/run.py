@@ -69,6 +69,7 @@ class Service:
         self._line = Line(config.name, config.cluster, listen, self._agent.hellos, self._heard)
         self._http: HttpServer | None = None
         self._note: Path | None = None
+        self._disks: list[RealDisk] = []
         self._lock: int | None = None
         self._has_loop = False
 
@@ -123,9 +124,11 @@ class Service:
             )
         except IndexLocked as error:
             raise StartFailed(str(error)) from error
+        disk = RealDisk(config)
+        self._disks.append(disk)
         around = Surroundings(
             index=index,
-            disk=RealDisk(config),
+            disk=disk,
             peers=self._line,
             workers=self._pool,
             clock=self._clock,
@@ -204,6 +207,8 @@ class Service:
                 self._loop.ask(self._stop_volumes)
         self._loop.stop()
         self._pool.stop()
+        for disk in self._disks:
+            disk.close()
         if self._lock is not None:
             os.close(self._lock)
 

@@ -11,5 +11,6 @@ class TreeCounters:
 
     directory_fsyncs: int = 0
     content_flushes: int = 0
+    file_system_syncs: int = 0
     bytes_staged: int = 0
     steps_applied: int = 0

@@ -192,7 +192,7 @@ class Staging:
                 self.counters.bytes_staged += len(data)
             if len(opened) >= _WHOLE_SYSTEM_FROM:
                 syscalls.sync_file_system(directory)
-                self.counters.content_flushes += 1
+                self.counters.file_system_syncs += 1
                 for digest, fd in opened:
                     self._verified[digest] = stat_key(os.fstat(fd))
             else:

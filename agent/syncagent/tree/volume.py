@@ -27,6 +27,8 @@ from syncagent.tree.steps import Batch, Touched
 from syncproto.model import Manifest, Path
 from syncproto.paths import RESERVED_NAME, parent, why_not_canonical
 
+WHOLE_SYSTEM_FROM = 32
+"""From so many directories on, one flush of the file system is cheaper than one of each."""
 _NOT_COUNTED = frozenset({RESERVED_NAME, b"lost+found"})
 """What a root may hold and still be empty."""
 
@@ -123,19 +125,27 @@ class VolumeTree:
         with self._lock:
             self._root.require_same()
             touched, self._touched = self._touched, Touched(set(), {})
-            for path in sorted(touched.directories | touched.times.keys(), reverse=True):
-                self._flush_directory(path, touched.times.get(path))
+            paths = sorted(touched.directories | touched.times.keys(), reverse=True)
+            is_large = len(paths) >= WHOLE_SYSTEM_FROM
+            for path in paths:
+                self._flush_directory(path, touched.times.get(path), is_synced=not is_large)
+            if is_large:
+                sync_file_system(self._root.fd)
+                self.counters.file_system_syncs += 1
             for path in map(parent, self._settle(is_last=False)):
                 self._flush_directory(path, None)
 
-    def _flush_directory(self, path: Path, mtime_ns: int | None) -> None:
+    def _flush_directory(self, path: Path, mtime_ns: int | None, *, is_synced: bool = True) -> None:
+        if mtime_ns is None and not is_synced:
+            return
         try:
             with self._root.opened(path, DIRECTORY) as fd:
                 if mtime_ns is not None:
                     with suppress(PermissionError):  # it has another owner by now
                         os.utime(fd, ns=(mtime_ns, mtime_ns))
-                os.fsync(fd)
-                self.counters.directory_fsyncs += 1
+                if is_synced:
+                    os.fsync(fd)
+                    self.counters.directory_fsyncs += 1
         except PermissionError:
             # It may be entered but not read: the file system it is on can still be flushed.
             sync_file_system(self._root.fd)
