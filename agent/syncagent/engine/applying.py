@@ -61,6 +61,7 @@ class Applier:
         self.styler = Styler(context, look_again)
         self._paused_until = 0.0
         self._has_progressed = False
+        self._progressed_at = 0.0
 
     # -- what may have become ready --------------------------------------------------------------
 
@@ -118,6 +119,7 @@ class Applier:
         if progress:
             context.is_changed = True
             self._has_progressed = True
+            self._progressed_at = now
         if self._has_progressed and not self._candidates:
             self._has_progressed = False
             waiting = [e for dot in self._waiting if (e := context.index.pending_entry(dot)) is not None]
@@ -166,21 +168,22 @@ class Applier:
     def _waits_for_children(self, entry: Entry) -> bool:
         """What takes the place of a directory waits for the deletes of all that is in it, which are known already.
 
-        Otherwise the directory would be revived for children that are about to go. Not for ever: two such waits may
-        need each other, and then the rules decide.
+        Otherwise the directory would be revived for children that are about to go. A delete may wait as long as theirs
+        do. A file may not: their deletes may wait for its content, and then, when nothing moves, the rules decide.
         """
         index, now = self._context.index, self._context.now
         if entry.kind == Kind.DIRECTORY or not index.has_live_below(entry.path):
             return False
-        since = self._waiting.get(entry.dot, now)
-        if now - since > PATIENCE_SECONDS:
+        since = max(self._waiting.get(entry.dot, now), self._progressed_at)
+        if entry.is_live and now - since > PATIENCE_SECONDS:
             return False
         for path in index.live_below(entry.path):
             here = index.entry(path)
             if here is None or not any(not p.is_live and p.has_seen(here) for p in index.pending_at(path)):
                 return False
         self._waiting.setdefault(entry.dot, now)
-        self._park_until(entry, since + PATIENCE_SECONDS + 0.01)
+        if entry.is_live:
+            self._park_until(entry, since + PATIENCE_SECONDS + 0.01)
         return True
 
     # -- a unit ------------------------------------------------------------------------------------

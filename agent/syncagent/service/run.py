@@ -27,11 +27,10 @@ from syncagent.service.disk import RealDisk, VolumeBusy
 from syncagent.service.drain import drain
 from syncagent.service.line import Line
 from syncagent.service.loop import Loop, Pool, SystemClock
+from syncagent.service.signals import Signals
 from syncagent.transport import TransportFailed
 
 log = logging.getLogger("syncagent.service")
-
-SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class StartFailed(Exception):
@@ -44,8 +43,9 @@ REFUSALS = (StartFailed, ConfigError, TransportFailed, ListenError, VolumeBusy, 
 
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; gives the exit code."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: only ``_wait`` takes them
-    service = Service(config)
+    signals = Signals()
+    signals.install()
+    service = Service(config, signals)
     try:
         service.start()
     except (*REFUSALS, OSError) as error:
@@ -58,8 +58,9 @@ def run(config: Config) -> int:
 class Service:
     """All parts of one agent."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, signals: Signals) -> None:
         self._config = config
+        self._signals = signals
         self._loop = Loop()
         self._pool = Pool(self._loop)
         self._clock = SystemClock()
@@ -149,23 +150,23 @@ class Service:
     def serve(self) -> int:
         """Wait for signals; gives the exit code."""
         while True:
-            received = signal.sigtimedwait(SIGNALS, 1.0)
+            received = self._signals.wait(1.0)
             if self._loop.failure is not None or not self._line.is_alive:
                 log.error("a part of the agent has failed: it ends, and a restart picks up where it was")
                 self.stop(is_clean=False)
                 return 1
             if received is None:
                 continue
-            if received.si_signo == signal.SIGHUP:
+            if received == signal.SIGHUP:
                 self._reload()
                 continue
             log.info("stopping")
             is_clean = drain(self._agent, self._loop, self._config.drain, self._is_told_again)
             self.stop(is_clean=is_clean)
-            return 130 if received.si_signo == signal.SIGINT else 0
+            return 130 if received == signal.SIGINT else 0
 
     def _is_told_again(self, seconds: float) -> bool:
-        return signal.sigtimedwait({signal.SIGTERM, signal.SIGINT}, seconds) is not None
+        return self._signals.wait(seconds) in (signal.SIGTERM, signal.SIGINT)
 
     def _reload(self) -> None:
         try:
