@@ -1,0 +1,1 @@
+"""Several whole engines in one process, on virtual time: seeded users and faults, and a judge."""

@@ -1,0 +1,208 @@
+"""The twins as one machine has them: each effect may be its last, and users work between any two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from syncagent.core.plan import Keep, Move, StatKey, Step
+from syncagent.ports import (
+    Absent,
+    Applied,
+    DirtyPath,
+    Failed,
+    Finding,
+    Listing,
+    Outcome,
+    Scanner,
+    ScanProblem,
+    Tree,
+    WatchLost,
+)
+from syncproto.messages import VolumeMessage
+from syncproto.model import Entry, Manifest, Path
+from twins.disk_scanner import MemoryScanner
+from twins.disk_tree import MemoryTree, open_volume
+from twins.index import MemoryIndex
+from twins.network import MemoryPeers
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from simulation.machine import Machine
+
+NO_SPACE = "No space left on device"
+
+
+class Killed(BaseException):
+    """The process is killed at this very instant."""
+
+
+class SimulatedClock:
+    """The world's time, seen through a clock that is off by ``skew_ns``."""
+
+    def __init__(self, machine: Machine, random: Random) -> None:
+        self._machine = machine
+        self._random = random
+
+    def wall_ns(self) -> int:
+        return self._machine.wall_ns()
+
+    def monotonic(self) -> float:
+        return self._machine.world.now
+
+    def entropy(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+
+class SimulatedWorkers:
+    """A pool whose jobs begin and end at any time, in any order."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def submit(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        machine, world = self._machine, self._machine.world
+        life = machine.life
+
+        def work() -> None:
+            try:
+                result = job()
+            except OSError as error:
+                result = error
+            world.after(world.random.uniform(0, machine.job_seconds), "done", lambda: finish(result))
+
+        def finish(result: object) -> None:
+            machine.jobs -= life == machine.life
+            machine.post(lambda: done(result), life)
+
+        machine.jobs += 1
+        world.after(world.random.uniform(0, machine.job_seconds), "job", lambda: machine.guarded(work, life))
+
+
+class SimulatedScanner(MemoryScanner):
+    """Users work while it looks."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine.volume)
+        self._machine = machine
+
+    def list_directory(self, path: Path) -> Listing | Absent | ScanProblem:
+        self._machine.interrupt()
+        return super().list_directory(path)
+
+    def examine(self, path: Path, known: StatKey | None) -> Finding:
+        self._machine.interrupt()
+        return super().examine(path, known)
+
+
+class SimulatedTree(MemoryTree):
+    """May be killed before and after each step, and be refused; the watcher sees what it does."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine.volume)
+        self._machine = machine
+
+    def _outcome(self, step: Step) -> Outcome:
+        machine = self._machine
+        machine.effect()
+        machine.interrupt()
+        if machine.is_refused:
+            return Failed(step.path, NO_SPACE, is_resource=True)
+        outcome = super()._outcome(step)
+        if isinstance(outcome, Applied):
+            for path in (step.to, step.path) if isinstance(step, Keep | Move) else (step.path,):
+                machine.hint(DirtyPath(path, is_closed=True))
+        machine.effect()
+        return outcome
+
+    def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        self._machine.effect()
+        return super().stage_whole(contents)
+
+    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool) -> bool:
+        self._machine.effect()
+        self._machine.interrupt()
+        return super().stage_copy(digest, path, stat, sparse)
+
+    def stage_finish(self, manifest: Manifest, sparse: bool) -> list[int]:
+        self._machine.effect()
+        return super().stage_finish(manifest, sparse)
+
+    def flush(self) -> None:
+        self._machine.effect()
+        super().flush()
+
+
+class SimulatedIndex(MemoryIndex):
+    """May be killed before and after each commit; every dot that is put goes to the world's ledger."""
+
+    machine: ClassVar[Machine]
+
+    def commit(self, durable: bool = False) -> None:
+        self.machine.effect()
+        super().commit(durable)
+        self.machine.effect()
+
+    def put(self, entry: Entry) -> None:
+        self.machine.ledger.note_dots(entry)
+        super().put(entry)
+
+    def put_pending(self, entry: Entry) -> None:
+        self.machine.ledger.note_dots(entry)
+        super().put_pending(entry)
+
+
+def indexes_of(machine: Machine) -> type[SimulatedIndex]:
+    """The class of this machine's indexes: an instance keeps nothing but what is saved."""
+
+    class Index(SimulatedIndex):
+        pass
+
+    Index.machine = machine
+    return Index
+
+
+class SimulatedPeers:
+    """May be killed before each message."""
+
+    def __init__(self, machine: Machine, peers: MemoryPeers) -> None:
+        self._machine = machine
+        self._peers = peers
+
+    def send(self, peer: str, message: VolumeMessage, frames: Sequence[bytes] = ()) -> None:
+        self._machine.effect()
+        self._peers.send(peer, message, frames)
+
+    def consumed(self, peer: str, size: int) -> None:
+        self._peers.consumed(peer, size)
+
+
+class SimulatedWatch:
+    """Gives hints as long as it is not stopped."""
+
+    mode = "events"
+
+    def __init__(self, emit: Callable[[DirtyPath | WatchLost], None]) -> None:
+        self.emit: Callable[[DirtyPath | WatchLost], None] | None = emit
+
+    def check(self, expected_directories: int) -> str | None:
+        return None
+
+    def stop(self) -> None:
+        self.emit = None
+
+
+class SimulatedDisk:
+    """Opens the machine's volume."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def open(self) -> tuple[Scanner, Tree]:
+        open_volume(self._machine.volume)  # raises where the root is gone
+        return SimulatedScanner(self._machine), SimulatedTree(self._machine)
+
+    def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> SimulatedWatch:
+        self._machine.watch = SimulatedWatch(emit)
+        return self._machine.watch

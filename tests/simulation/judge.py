@@ -1,0 +1,160 @@
+"""What must hold at the end, when everything was put right and nothing happens any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulation.ledger import Ledger, Payload, Tree, tree_of
+from simulation.machine import Machine
+from simulation.world import World
+from syncproto.model import Kind, Path
+from syncproto.paths import name
+
+SLICE_SECONDS = 0.5
+TIDY_SECONDS = 25.0
+"""Longer than two rounds of what replicas do now and then."""
+SETTLE_SECONDS_MAX = 240.0
+AGAIN_SECONDS = 12.0
+PATIENCE_SECONDS = 6.0
+
+
+def settle(world: World, machines: Sequence[Machine]) -> str | None:
+    """Let time pass until all replicas say that they are in sync, and then some; what is wrong if they never do."""
+    if why := _wait(world, machines, SETTLE_SECONDS_MAX):
+        return f"never settles: {why}"
+    world.run(TIDY_SECONDS)
+    why = _wait(world, machines, PATIENCE_SECONDS)
+    return f"unsettled again: {why}" if why else None
+
+
+def _wait(world: World, machines: Sequence[Machine], seconds: float) -> str | None:
+    """A heartbeat or a scan may be under way at any instant, so only what lasts is told."""
+    end = world.now + seconds
+    while (why := _why_unsettled(world, machines)) is not None and world.now < end:
+        _release(machines)
+        world.run(SLICE_SECONDS + world.random.uniform(0, 0.1))
+    return why
+
+
+def _release(machines: Sequence[Machine]) -> None:
+    """A person sees to what is held."""
+    for machine in machines:
+        if machine.agent is not None and machine.agent.commands.held(None):
+            machine.world.note(f"{machine.name}: what is held is released")
+            machine.agent.commands.release(None)
+            machine.post(lambda: None, machine.life)
+
+
+def _why_unsettled(world: World, machines: Sequence[Machine]) -> str | None:
+    if any(queue for pipe in world.network.pipes for queue in pipe.queues):
+        return "messages are on their way"
+    for machine in machines:
+        if machine.agent is None:
+            return f"{machine.name} does not run"
+        if not machine.is_idle:
+            return f"{machine.name} has something under way"
+        status = machine.agent.status().volumes[0]
+        if not status.in_sync or status.problems:
+            problems = [f"{p.path or ''} {p.text}" for p in machine.engine.context.problems]
+            behind = [(r.name, r.connected, r.in_sync, r.entries_behind) for r in status.replicas]
+            return f"{machine.name} is {status.state}, {status.pending} pending, {problems}, {behind}"
+    vectors = [machine.engine.context.index.applied for machine in machines]
+    return None if all(vector == vectors[0] for vector in vectors) else f"vectors differ: {vectors}"
+
+
+def verdict(world: World, ledger: Ledger, machines: Sequence[Machine]) -> str | None:
+    """What is wrong with a settled run, or None."""
+    trees = [tree_of(machine.volume) for machine in machines]
+    return (
+        _judge_equality(machines, trees)
+        or _judge_contents(ledger, trees[0])
+        or _judge_places(ledger, trees[0])
+        or _judge_copies(ledger, trees[0])
+        or _judge_leftovers(machines)
+        or _judge_again(world, machines)
+    )
+
+
+def _judge_equality(machines: Sequence[Machine], trees: list[Tree]) -> str | None:
+    first = trees[0]
+    for machine, tree in zip(machines, trees, strict=True):
+        for path in sorted(first.keys() | tree.keys()):
+            if first.get(path) != tree.get(path):
+                return f"trees differ at {path!r}: {machine.name}: {tree.get(path)}; others: {first.get(path)}"
+        index = machine.engine.context.index
+        live = {entry.path: entry for entry in index.entries() if entry.is_live}
+        if live.keys() != tree.keys():
+            return f"the index of {machine.name} and its disk differ: {sorted(live.keys() ^ tree.keys())}"
+    return None
+
+
+def _judge_contents(ledger: Ledger, tree: Tree) -> str | None:
+    present: set[Payload] = {thing.payload for thing in tree.values() if thing.is_leaf}
+    if invented := present - ledger.written:
+        return f"contents that nobody wrote: {sorted(str(each)[:60] for each in invented)}"
+    if lost := ledger.written - ledger.destroyed - present:
+        return f"lost writes: {sorted(str(each)[:60] for each in lost)}"
+    return None
+
+
+def _judge_places(ledger: Ledger, tree: Tree) -> str | None:
+    if ledger.is_memory_lost:
+        return None
+    for (path, payload), names in sorted(ledger.removed.items(), key=lambda item: item[0][0]):
+        there = tree.get(path)
+        if there and there.payload == payload and ledger.created[path, payload] == 1 and not _is_shared(payload):
+            return f"{path!r} is back: {str(payload)[:60]}, taken away by {names}"
+    for path, last in ledger.undisputed():
+        there = tree.get(path)
+        if there != last and not (last is None and there is not None and there.kind == Kind.DIRECTORY):
+            return f"{path!r} is not what its only author left: {there} instead of {last}"
+    return None
+
+
+def _is_shared(payload: Payload) -> bool:
+    return payload[1] is not None and payload[1].startswith(b"shared")
+
+
+def copies(tree: Tree) -> list[Path]:
+    """The conflict copies."""
+    return [path for path in tree if b"~" in name(path)]
+
+
+def _judge_copies(ledger: Ledger, tree: Tree) -> str | None:
+    made = [path for path in copies(tree) if path not in ledger.authors]
+    if len(made) > ledger.concurrent_pairs() and not ledger.is_memory_lost:
+        return f"conflict copies without a conflict: {made}"
+    contents = [tree[path].payload for path in made if not _is_shared(tree[path].payload)]
+    if len(contents) > 2 * len(set(contents)):
+        return f"a storm of conflict copies: {made}"
+    return None
+
+
+def _judge_leftovers(machines: Sequence[Machine]) -> str | None:
+    for machine in machines:
+        if machine.volume.staged or machine.volume.parts:
+            return f"{machine.name} has left something in staging"
+        if list(machine.engine.context.index.tombstones()):
+            return f"{machine.name} keeps tombstones that all have applied"
+    return None
+
+
+def _judge_again(world: World, machines: Sequence[Machine]) -> str | None:
+    """A full scan and an exchange in new sessions: nothing is sent, nothing is written down."""
+    before = [_counts(machine) for machine in machines]
+    for machine in machines:
+        machine.engine.walker.start_full()
+        if machine.peers is not None:
+            machine.peers.reset()
+        machine.post(lambda: None, machine.life)
+    world.run(AGAIN_SECONDS)
+    for machine, counts in zip(machines, before, strict=True):
+        if _counts(machine) != counts:
+            return f"{machine.name} is not still: {counts} became {_counts(machine)}"
+    return _wait(world, machines, PATIENCE_SECONDS)
+
+
+def _counts(machine: Machine) -> tuple[int, ...]:
+    context = machine.engine.context
+    names = ("entries_sent", "bytes_served", "local_changes", "steps_applied")
+    return context.index.sequence, context.index.counter, *(context.counters.get(name, 0) for name in names)

@@ -1,0 +1,229 @@
+"""One machine: a disk that lasts, and an agent that starts, stops, is killed, and starts again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import Random
+
+from simulation.devices import (
+    Killed,
+    SimulatedClock,
+    SimulatedDisk,
+    SimulatedPeers,
+    SimulatedWatch,
+    SimulatedWorkers,
+    indexes_of,
+)
+from simulation.ledger import Ledger, Thing
+from simulation.world import EPOCH_NS, Action, World
+from syncagent.core.chunking import digest_of
+from syncagent.engine import Agent, VolumeOptions
+from syncagent.engine.identity import new_origin
+from syncagent.engine.surroundings import Surroundings
+from syncagent.engine.volume import Volume
+from syncagent.ports import DirtyPath, WatchLost
+from syncproto.model import Kind, Path
+from twins.disk import MemoryVolume
+from twins.index import MemoryDisk
+from twins.network import MemoryPeers
+
+CALLS_PER_TURN = 500
+TURN_SECONDS = 0.0002
+VOLUME = "data"
+
+
+class Machine:
+    """What outlives the process is here: the volume, the index's disk, the clock's skew."""
+
+    def __init__(self, world: World, ledger: Ledger, name: str, dials: Sequence[str]) -> None:
+        self.world, self.ledger, self.name, self.dials = world, ledger, name, dials
+        self.random = Random(world.random.randrange(2**32))
+        self.skew_ns = 0
+        self.volume = MemoryVolume(self.wall_ns)
+        self.index_disk = MemoryDisk()
+        self.clock = SimulatedClock(self, self.random)
+        self.options = VolumeOptions(VOLUME, b"/data")
+        self.job_seconds = 0.002
+        self.hint_seconds = 0.002
+        self.hint_loss = 0.0
+        self.interrupt_chance = 0.0
+        self.interrupted: Callable[[Machine], None] | None = None
+        self.is_refused = False
+        self.fuse: int | None = None
+        self.has_lost_index = False
+        self.life = 0
+        """Counts the starts and ends of the process: what was meant for another life is dropped."""
+        self.agent: Agent | None = None
+        self.peers: MemoryPeers | None = None
+        self.watch: SimulatedWatch | None = None
+        self.jobs = 0
+        self.hints = 0
+        self._hints_at = 0.0
+        self._calls: deque[Action] = deque()
+        self._turn_at: float | None = None
+
+    def wall_ns(self) -> int:
+        """The machine's clock."""
+        return EPOCH_NS + int(self.world.now * 1e9) + self.skew_ns
+
+    @property
+    def engine(self) -> Volume:
+        """The running volume."""
+        assert self.agent is not None
+        return self.agent.volumes[VOLUME]
+
+    @property
+    def is_running(self) -> bool:
+        return self.agent is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way between the parts of this machine."""
+        return not (self.jobs or self.hints or self._calls)
+
+    def knows(self, path: Path, thing: Thing) -> bool:
+        """Whether the index has committed that the disk holds this."""
+        entry = self.index_disk.saved.get("_entries", {}).get(path)
+        if entry is None or entry.kind != thing.kind:
+            return False
+        return bool(entry.content == (digest_of(thing.content or b"") if thing.kind == Kind.FILE else thing.content))
+
+    # -- the process ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the agent, unless its root is gone: then it cannot."""
+        if self.is_running or self.volume.is_gone:
+            return
+        self.world.note(f"{self.name} starts")
+        self.life += 1
+        self.guarded(self._start, self.life)
+
+    def _start(self) -> None:
+        life, world = self.life, self.world
+        agent = Agent(self.name, "simulated", self.clock, lambda: self.dials, self._consumed)
+        self.agent = agent
+        index = indexes_of(self).open(self.index_disk, new_origin=lambda: new_origin(self.name, self.clock.entropy(16)))
+        self.peers = world.network.join(
+            self.name, agent.hellos, lambda event: self.post(lambda: agent.on_event(event), life)
+        )
+        around = Surroundings(
+            index=index,
+            disk=SimulatedDisk(self),
+            peers=SimulatedPeers(self, self.peers),
+            workers=SimulatedWorkers(self),
+            clock=self.clock,
+            post=lambda call: self.post(call, life),
+            rehello=lambda: self.peers.reset() if self.peers else None,
+        )
+        agent.add(Volume(self.options, self.name, around))
+        self.engine.start()
+        for name in self.dials:
+            self.peers.dial(name)
+        self.post(lambda: None, life)
+
+    def _consumed(self, peer: str, size: int) -> None:
+        if self.peers is not None:
+            self.peers.consumed(peer, size)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.is_running:
+            self.world.note(f"{self.name} is killed")
+            self._end()
+            self.index_disk.crash()
+
+    def stop(self) -> None:
+        """End the process in good order."""
+        if self.agent is None:
+            return
+        self.world.note(f"{self.name} stops")
+        volumes = self.agent.take_volumes()
+
+        def stop() -> None:
+            for volume in volumes:
+                volume.stop()
+            self._end()
+
+        self.guarded(stop, self.life)
+
+    def _end(self) -> None:
+        self.life += 1
+        if self.peers is not None:
+            self.peers.leave()
+        self.agent = self.peers = self.watch = self.fuse = self._turn_at = None
+        self.jobs = self.hints = 0
+        self._calls.clear()
+        self.world.carry_soon()
+
+    def lose_index(self) -> None:
+        """The state directory of a machine that does not run is gone."""
+        self.world.note(f"{self.name} loses its index")
+        self.index_disk = MemoryDisk()
+        self.has_lost_index = True
+
+    # -- its thread ----------------------------------------------------------------------------
+
+    def guarded(self, action: Action, life: int) -> None:
+        """Do something as the process of that life, which may be killed in the middle."""
+        if life != self.life:
+            return
+        try:
+            action()
+        except Killed:
+            self.kill()
+        self.world.carry_soon()
+
+    def post(self, call: Action, life: int) -> None:
+        """Have the engine's thread do this soon."""
+        if life == self.life:
+            self._calls.append(call)
+            self._turn_by(self.world.now + self.random.uniform(0, TURN_SECONDS))
+
+    def _turn_by(self, when: float) -> None:
+        if self._turn_at is None or when < self._turn_at:
+            self._turn_at, life = when, self.life
+            self.world.at(when, f"turn {self.name}", lambda: self._turn_if(when, life))
+
+    def _turn_if(self, when: float, life: int) -> None:
+        if when == self._turn_at and life == self.life:
+            self._turn_at = None
+            self.guarded(self._turn, life)
+
+    def _turn(self) -> None:
+        assert self.agent is not None
+        for _ in range(min(len(self._calls), CALLS_PER_TURN)):
+            self._calls.popleft()()
+        due = self.agent.run()
+        self._turn_by(max(due, self.world.now + TURN_SECONDS))
+
+    def effect(self) -> None:
+        """The process is about to do something that others can see, or has just done it."""
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse <= 0:
+                raise Killed
+
+    def interrupt(self) -> None:
+        """Users may act right now."""
+        if self.interrupted is not None and self.random.random() < self.interrupt_chance:
+            self.interrupted(self)
+
+    # -- the watcher ---------------------------------------------------------------------------
+
+    def hint(self, hint: DirtyPath | WatchLost) -> None:
+        """The kernel tells of a change, in order, a little later, or not at all."""
+        watch = self.watch
+        if watch is None or self.random.random() < self.hint_loss:
+            return
+        life, self.hints = self.life, self.hints + 1
+        delay = self.random.uniform(0, self.hint_seconds)
+        self._hints_at = max(self._hints_at + 1e-6, self.world.now + delay)
+
+        def deliver() -> None:
+            if life == self.life:
+                self.hints -= 1
+                if watch.emit is not None:
+                    watch.emit(hint)
+
+        self.world.at(self._hints_at, "hint", deliver)
