@@ -95,14 +95,17 @@ class Departures:
         """When there is something to do next."""
         return min(self._gone.values()) + QUIET_SECONDS if self._gone and not self.is_looking else None
 
-    def run(self, is_busy: bool) -> None:
-        """Go on with what is gone, unless creations may still be found."""
+    def run(self, *, is_busy: bool, is_walking: bool) -> None:
+        """Go on with what is gone, unless creations may still be found.
+
+        Looks may come one after the other without end, so they are not waited for without end; a walk ends.
+        """
         if not self._gone or self.is_looking or self._context.halt:
             return
         now = self._context.now
         is_quiet = now - max(self._gone.values()) >= QUIET_SECONDS
         is_late = now - min(self._gone.values()) >= PATIENCE_SECONDS
-        if is_busy or not (is_quiet or is_late):
+        if not is_late and (is_busy or not is_quiet) or is_walking:
             return
         unconfirmed = [path for path in self._gone if path not in self._confirmed]
         if unconfirmed:
@@ -156,6 +159,7 @@ class Departures:
         """Record that a user deleted the path."""
         context, index = self._context, self._context.index
         entry = index.entry(path)
+        self._moved_from.discard(path)
         if entry is None or not entry.is_live:
             return
         for pending in index.pending_at(path):

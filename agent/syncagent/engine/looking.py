@@ -66,6 +66,7 @@ class Lookout:
         )
         self._racy: set[Path] = set()
         self._growing: dict[Path, float] = {}
+        self._moves: list[Path] = []
         self.jobs = 0
         self.is_joining = False
         """Whether what is found is not known to be younger or older than what others have: a first scan."""
@@ -101,7 +102,7 @@ class Lookout:
         while self.jobs < BATCHES_AT_ONCE and (due := self.dirty.take_due(now, BATCH_PATHS)):
             due = [p for p in due if p and not self.is_left_out(p)]
             self.examine(due)
-        self.departures.run(is_busy=bool(self.jobs) or self._is_walking())
+        self.departures.run(is_busy=bool(self.jobs), is_walking=self._is_walking())
 
     def is_left_out(self, path: Path) -> bool:
         """Whether the path is not replicated by its name: nothing is concluded from its presence or absence."""
@@ -160,6 +161,19 @@ class Lookout:
                 self._take_other(path, row, finding)
         for path in creations_first(observations):
             self._observed(observations[path])
+        self._finish_moves()
+
+    def _finish_moves(self) -> None:
+        """The old names of what was found moved go in the same breath, so that peers move it too.
+
+        The same file was just seen under its new name; one more look shows that the old name is free.
+        """
+        moved, self._moves = self._moves, []
+        for path in moved:
+            row = self._context.index.row(path)
+            if row is not None and isinstance(self._context.scanner.examine(path, row.stat), Absent):
+                self.departures.present(path)
+                self.departures.delete(path)
 
     def _take_other(self, path: Path, row: Row | None, finding: Finding) -> None:
         context = self._context
@@ -296,6 +310,7 @@ class Lookout:
             if source is not None:
                 context.moved.add(minted.dot)
                 self.departures.moved_away(source.path)
+                self._moves.append(source.path)
         context.count("local_changes")
         log.debug("volume %s: %s is new or changed", context.options.name, printable(seen.path))
         if seen.kind == Kind.DIRECTORY and is_new:

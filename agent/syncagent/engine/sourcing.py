@@ -70,12 +70,11 @@ class Sourcer:
         def done(result: object) -> None:
             self._copying.discard(digest)
             if result is True:
-                self._wake([entry])
+                # A staged content is placed once. Whoever else wants it has it copied again: one after the other.
+                self._wake([entry, *context.index.pending_with_content(digest, 2)])
             else:
                 self._look_again(path, context.now)
                 self._park(entry, f"its content could not be copied from {printable(path)}")
-            # A staged content is placed once. Whoever else wants it has it copied again: one after the other.
-            self._wake(context.index.pending_with_content(digest, 2))
 
         context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
 
