@@ -28,6 +28,7 @@ class Run:
         self.world = World(seed, latency=random.choice([0.0005, 0.005, 0.05]))
         self.ledger = Ledger()
         self.machines = self._machines()
+        self.interruptions_left = random.choice([5, 20, 60])
         paths = random.sample(PATHS, random.choice([1, 2, 3, 6, 8]))
         self.users = Users(self.world, self.ledger, Random(seed + 1), paths)
         self.users.sizes = random.choice([[0, 1, 30], [0, 30, 20_000], [0, 20_000, 400_000]])
@@ -52,10 +53,12 @@ class Run:
         return machines
 
     def _interrupt(self, machine: Machine) -> None:
-        """A user acts in the middle of what the agent does; not twice at once."""
-        machine.interrupted = None
-        self.users.act(machine)
-        machine.interrupted = self._interrupt
+        """A user acts in the middle of what the agent does; not twice at once, nor without end."""
+        if self.interruptions_left > 0:
+            self.interruptions_left -= 1
+            machine.interrupted = None
+            self.users.act(machine)
+            machine.interrupted = self._interrupt
 
     def run(self) -> str | None:
         """What is wrong at the end, or None."""

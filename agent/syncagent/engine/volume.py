@@ -160,9 +160,8 @@ class Volume:
         if self.watch is not None:
             self.watch.stop()
             self.watch = None
-        if not self.context.halt:
-            self.context.tree.flush()
-        self.context.index.commit(durable=True)
+        if self.context.halt or self._flush():
+            self.context.index.commit(durable=True)
         self.context.index.close()
 
     def on_hint(self, hint: DirtyPath | WatchLost) -> None:
@@ -327,8 +326,8 @@ class Volume:
         if not context.is_changed and not context.is_applied:
             return
         context.reconciler.acknowledge()
-        if context.is_applied:
-            context.tree.flush()
+        if context.is_applied and not self._flush():
+            return
         # What is acknowledged or announced must outlast a power cut: a dot that a peer has seen is never pulled back.
         is_told = index.applied != self._told[1] or index.sequence != self._told[0]
         index.commit(durable=is_told)
@@ -337,6 +336,22 @@ class Volume:
         self.publisher.push()
         context.moved.clear()
         self.herald.soon()
+
+    def _flush(self) -> bool:
+        """Make durable what was applied. If that fails nothing of it counts: the volume halts, and looks again after."""
+        context = self.context
+        try:
+            context.tree.flush()
+        except OSError as error:
+            context.index.rollback()
+            context.residues.clear()
+            context.residues.update(context.index.residues())
+            context.moved.clear()
+            context.is_changed = context.is_applied = False
+            if self.identity.check():
+                self.identity.halt(f"what was applied cannot be made durable: {error.strerror or error}")
+            return False
+        return True
 
     def is_held_back(self) -> bool:
         """Whether something here keeps replicas from being equal until a person acts, or a look is under way."""
@@ -358,6 +373,9 @@ class Volume:
         others = [self.membership.applied_of(member.incarnation) for member in self.membership.others()]
         if context.reconciler.collect(others):
             context.is_changed = True
-        if not index.pending_count and not len(self.fetcher):
-            context.tree.unstage(None)
+        if not index.pending_count and not len(self.fetcher) and self.identity.check():
             index.prune_manifests()
+            try:
+                context.tree.unstage(None)
+            except OSError as error:
+                log.warning("volume %s: staging cannot be cleared: %s", context.options.name, error.strerror or error)
