@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,15 @@ def place(tmp_path: Path) -> Iterator[Path]:
         os.kill(pid, signal.SIGKILL)
 
 
-def start(place: Path, *flags: str) -> subprocess.Popen[str]:
+@contextmanager
+def running(place: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "TMPDIR": str(place), "SYNCAGENT_NAME": "not ours"}
     pipe = subprocess.PIPE
-    return subprocess.Popen([*COMMAND, *flags], stdout=pipe, stderr=pipe, text=True, env=environment)
+    with subprocess.Popen([*COMMAND, *flags], stdout=pipe, stderr=pipe, text=True, env=environment) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
 
 
 def read_until(demo: subprocess.Popen[str], text: str) -> None:
@@ -74,21 +80,22 @@ def check_proof(lines: list[str]) -> None:
 
 
 def test_it_proves_that_all_is_equal_and_leaves_nothing(place: Path) -> None:
-    out, err = start(place).communicate(timeout=100)
-    assert err == ""
+    with running(place) as demo:
+        out, err = demo.communicate(timeout=100)
+    assert (demo.returncode, err) == (0, "")
     check_proof(out.splitlines())
     assert processes(place) == []
     assert os.listdir(place) == []
 
 
 def test_kept_agents_go_on_and_can_be_asked_and_ended(place: Path) -> None:
-    demo = start(place, "--keep")
-    out, err = demo.communicate(timeout=100)
+    with running(place, "--keep") as demo:
+        out, err = demo.communicate(timeout=100)
     assert (demo.returncode, err) == (0, "")
     check_proof(out.splitlines())
     for agent in re.findall(r"syncctl --agent (\S+) status", out):
-        asked = [sys.executable, "-m", "syncagent.cli.main", "--agent", agent, "status", "--check"]
-        assert subprocess.run(asked, capture_output=True, timeout=20).returncode == 0
+        asked = [sys.executable, "-m", "syncagent.cli.main", "--agent", agent, "wait"]
+        assert subprocess.run(asked, capture_output=True, timeout=70).returncode == 0
     ended = re.search(r"to end them: kill ([0-9 ]+); rm -r (\S+)", out)
     assert ended is not None
     pids = [int(pid) for pid in ended[1].split()]
@@ -102,21 +109,20 @@ def test_kept_agents_go_on_and_can_be_asked_and_ended(place: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> None:
-    demo = start(place)
-    read_until(demo, "copied ")
-    demo.send_signal(number)
-    _, err = demo.communicate(timeout=30)
+    with running(place) as demo:
+        read_until(demo, "agent c runs")
+        demo.send_signal(number)
+        _, err = demo.communicate(timeout=30)
     assert (demo.returncode, err.strip()) == (130, "")
     assert processes(place) == []
     assert os.listdir(place) == []
 
 
 def test_killed_it_takes_its_agents_along(place: Path) -> None:
-    demo = start(place)
-    read_until(demo, "agent c runs")
-    assert len(processes(place)) == 3
-    demo.kill()
-    demo.communicate(timeout=30)
+    with running(place) as demo:
+        read_until(demo, "agent c runs")
+        assert len(processes(place)) == 3
+        demo.kill()
     until_none_runs(place)
 
 

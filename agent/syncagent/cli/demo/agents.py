@@ -44,6 +44,7 @@ class Agent:
     is_to_stay: bool = False
     process: subprocess.Popen[bytes] | None = None
     client: Client = field(init=False)
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         self.client = Client(TcpAddress("127.0.0.1", self.http_port))
@@ -111,12 +112,14 @@ class Agent:
             result = json.loads(self.client.wait(VOLUME, seconds, members))
         except CommandError as error:
             raise DemoFailed(f"agent {self.name}: {error}; the end of its log:\n{self.end_of_log()}") from None
+        self.lacking = "; ".join(result["missing"]) or result["cause"]
         return bool(result["reached"])
 
     def verdict(self) -> str:
         """What its status says in a line."""
         try:
-            return verdict(self.status()["volumes"][0])
+            lacking = f"; waits: {self.lacking}" if self.lacking else ""
+            return verdict(self.status()["volumes"][0]) + lacking
         except CommandError as error:
             return str(error)
 

@@ -92,7 +92,7 @@ class _Demo:
         story.kill()
         self._screen.line("all done; b's status:")
         self._screen.table(self._agents[1].status())
-        lines = proof(story, time.monotonic() - began)
+        lines = proof(story, began)
         if self._keep:
             for line in keep_report(self._agents, self._base):
                 self._screen.line(line)
