@@ -48,7 +48,8 @@ class Applier:
         self._look_again = look_again
         self._candidates = Candidates()
         self._waiting: dict[Dot, float] = {}
-        self._parked: dict[Dot, tuple[float, int]] = {}
+        self._parked: dict[Dot, float] = {}
+        self._tries: dict[Dot, int] = {}
         self.holding = Holding(context, brake)
         self._sourcer = Sourcer(
             context,
@@ -91,7 +92,7 @@ class Applier:
 
     def next_due(self) -> float | None:
         """When a parked entry is tried again."""
-        return min((when for when, _ in self._parked.values()), default=None)
+        return min(self._parked.values(), default=None)
 
     def release_up_to(self, released: Vector) -> None:
         """A person released deletes, here or elsewhere: those at or below the vector pass."""
@@ -130,7 +131,8 @@ class Applier:
     def _wake_parked(self, now: float) -> None:
         if not self._parked:
             return
-        for dot in [dot for dot, (when, _) in self._parked.items() if when <= now]:
+        for dot in [dot for dot, when in self._parked.items() if when <= now]:
+            del self._parked[dot]
             entry = self._context.index.pending_entry(dot)
             if entry is None:
                 self._forget(dot)
@@ -162,6 +164,7 @@ class Applier:
     def _forget(self, dot: Dot) -> None:
         self._waiting.pop(dot, None)
         self._parked.pop(dot, None)
+        self._tries.pop(dot, None)
         self._sourcer.forget(dot)
         self.holding.forget(dot)
 
@@ -284,18 +287,22 @@ class Applier:
                 self._paused_until = context.now + 1.0
         else:
             reason = last.reason if isinstance(last, Stale) else "the directory still holds something"
-            self._look_again(last.path, context.now)
-            self._park(entry, reason, path=last.path)
+            self._park(entry, reason, path=last.path, is_looked_at=True)
         return None
 
     def _park_until(self, entry: Entry, when: float) -> None:
-        self._parked[entry.dot] = (when, 0)
+        self._parked[entry.dot] = when
 
-    def _park(self, entry: Entry, reason: str, *, path: Path = b"", is_shown: bool = False) -> None:
+    def _park(
+        self, entry: Entry, reason: str, *, path: Path = b"", is_shown: bool = False, is_looked_at: bool = False
+    ) -> None:
         context = self._context
-        _, tries = self._parked.get(entry.dot, (0.0, 0))
+        tries = self._tries.get(entry.dot, 0)
         delay = min(0.02 * 2**tries, RETRY_SECONDS_MAX)
-        self._parked[entry.dot] = (context.now + delay, min(tries + 1, 20))
+        self._parked[entry.dot] = context.now + delay
+        self._tries[entry.dot] = min(tries + 1, 20)
+        if is_looked_at:  # not at once a second time: what is found wakes the entry, and that may change nothing
+            self._look_again(path or entry.path, context.now + (delay if tries else 0.0))
         log.debug("parked %s: %s", printable(entry.path), reason)
         if is_shown or tries >= 6:
             context.problems.add(

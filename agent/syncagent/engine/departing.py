@@ -51,6 +51,8 @@ class Departures:
         self._moved_from: set[Path] = set()
         self.held: set[Path] = set(context.index.held())
         self.is_looking = False
+        self._is_kept_by_looks = False
+        self._is_kept_by_a_walk = False
 
     def __len__(self) -> int:
         return len(self._gone)
@@ -92,20 +94,24 @@ class Departures:
         self._moved_from.add(path)
 
     def next_due(self) -> float | None:
-        """When there is something to do next."""
-        return min(self._gone.values()) + QUIET_SECONDS if self._gone and not self.is_looking else None
+        """When there is something to do next, unless a look or a walk ends before."""
+        if not self._gone or self.is_looking or self._is_kept_by_a_walk:
+            return None
+        is_late_at = min(self._gone.values()) + PATIENCE_SECONDS
+        return is_late_at if self._is_kept_by_looks else min(is_late_at, max(self._gone.values()) + QUIET_SECONDS)
 
     def run(self, *, is_busy: bool, is_walking: bool) -> None:
         """Go on with what is gone, unless creations may still be found.
 
         Looks may come one after the other without end, so they are not waited for without end; a walk ends.
         """
-        if not self._gone or self.is_looking or self._context.halt:
+        self._is_kept_by_looks, self._is_kept_by_a_walk = is_busy, is_walking
+        if not self._gone or self.is_looking or is_walking or self._context.halt:
             return
         now = self._context.now
         is_quiet = now - max(self._gone.values()) >= QUIET_SECONDS
         is_late = now - min(self._gone.values()) >= PATIENCE_SECONDS
-        if not is_late and (is_busy or not is_quiet) or is_walking:
+        if not is_late and (is_busy or not is_quiet):
             return
         unconfirmed = [path for path in self._gone if path not in self._confirmed]
         if unconfirmed:
