@@ -234,6 +234,7 @@ class Applier:
                 continue
             if not change.is_live:
                 context.index.set_stat(change.path, None, None)
+                context.problems.clear_path(change.path)
             elif change.is_structural and context.rules.ignores(change.path):
                 context.index.set_stat(change.path, None, None)
             else:

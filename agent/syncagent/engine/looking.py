@@ -55,6 +55,7 @@ class Lookout:
         self._walk = walk
         self._is_walking = is_walking
         self._changed = changed
+        self._root_is_sound = root_is_sound
         self.dirty = DirtySet()
         self.departures = Departures(
             context,
@@ -191,16 +192,17 @@ class Lookout:
                 context.problems.add("unsupported", reason, path=path, wall_ns=context.clock.wall_ns())
                 self.missed_below_a_stranger(path, row)
             case ScanProblem(reason=reason):
-                context.problems.add(
-                    "unreadable",
-                    f"cannot be read: {reason}",
-                    remedy="give the agent the right to read it",
-                    path=path,
-                    is_blocking=True,
-                    wall_ns=context.clock.wall_ns(),
-                )
+                self.unreadable(path, f"cannot be read: {reason}", "give the agent the right to read it")
             case _:
                 raise TypeError(finding)
+
+    def unreadable(self, path: Path, text: str, remedy: str) -> None:
+        """Nothing could be learnt of a path: that is a problem, unless the whole root is gone."""
+        context = self._context
+        if self._root_is_sound():
+            context.problems.add(
+                "unreadable", text, remedy=remedy, path=path, is_blocking=True, wall_ns=context.clock.wall_ns()
+            )
 
     def _is_growing(self, path: Path) -> None:
         context, now = self._context, self._context.now

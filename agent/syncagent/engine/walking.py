@@ -101,13 +101,8 @@ class Walker:
                 lookout.missed(path)
             return
         if isinstance(listing, ScanProblem):
-            context.problems.add(
-                "unreadable",
-                f"cannot be listed: {listing.reason}",
-                remedy="give the agent the right to read and enter it",
-                path=path,
-                is_blocking=True,
-                wall_ns=context.clock.wall_ns(),
+            lookout.unreadable(
+                path, f"cannot be listed: {listing.reason}", "give the agent the right to read and enter it"
             )
             return
         context.problems.clear("unreadable", path)
@@ -134,6 +129,8 @@ class Walker:
         is_live = row is not None and row.entry.is_live
         if row is not None and is_live and row.stat == stat:
             lookout.departures.present(path)
+            if not is_directory:
+                context.problems.clear("unreadable", path)  # it was read when it had this very stat
             if self.is_full:
                 self._changed(path)
         elif not is_live and not is_directory and (known := self._same_inode(stat)) is not None:
