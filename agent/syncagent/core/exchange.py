@@ -80,7 +80,8 @@ class Exchange(Local):
         return [entry.path for entry in dead]
 
     def _is_collectable(self, tombstone: Entry, vectors: list[Vector]) -> bool:
-        needed = (*tombstone.version, tombstone.metadata.dot)
+        # A copy's tombstone is what tells those who still lack what it was a copy of that it was kept.
+        needed = (*tombstone.version, *tombstone.carried, tombstone.metadata.dot)
         return all(covers_all(vector, needed) for vector in vectors) and not self.state.pending_at(tombstone.path)
 
     def needs_full(self, collected: Vector) -> bool:

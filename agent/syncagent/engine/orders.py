@@ -86,6 +86,8 @@ def see_to_the_unobtainable(volume: Volume) -> None:
     for path in set(volume.lost_contents) - {want.path for want in wants}:
         del volume.lost_contents[path]
         context.problems.clear("content-lost", path)
+    for want in wants:
+        volume.applier.wake_files(want.dots)  # a loser needs it no longer once its copy is known here
     if not wants or not _all_are_asked(volume):
         return
     for want in wants:
