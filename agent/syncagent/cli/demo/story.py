@@ -20,7 +20,7 @@ from syncagent.cli.exits import CommandError
 from syncagent.cli.output import count, size
 
 STEP_SECONDS = 60.0
-BARRIER_SECONDS = 0.5
+BARRIER_SECONDS = 2.0
 """An agent is asked for so long before progress is told; it answers as soon as all have everything."""
 POLL_SECONDS = 0.02
 KILL_AFTER_BYTES = 4 << 20
