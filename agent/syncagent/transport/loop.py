@@ -72,11 +72,13 @@ class Loop:
             self._posted.popleft()()
 
     def _wake(self) -> None:
-        self._is_awake = False  # before the posts are looked at: whoever posts from here on rings again
+        # First the bells heard so far, then the word that the next post must ring, then the posts: the other way round
+        # a bell that rings in between is swallowed, and nobody rings again.
         try:
             self._ear.recv(4096)
         except BlockingIOError:
             pass
+        self._is_awake = False
 
     def close(self) -> None:
         """Give the wake-up sockets back."""
