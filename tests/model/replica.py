@@ -66,7 +66,8 @@ class Replica:
         """Some replica is gone for ever: what only it had is given up."""
         lost = [e for e in self.state.pending() if e.kind == Kind.FILE and not _is_held(e.content, survivors)]
         for entry in lost:
-            self.core.give_up(entry)
+            if not self.core.let_go(entry):
+                self.core.give_up(entry)
 
     def collect(self, members: list[str]) -> None:
         self.core.collect([self.members.get(name, {}) for name in members if name != self.name])

@@ -80,8 +80,7 @@ class Exchange(Local):
         return [entry.path for entry in dead]
 
     def _is_collectable(self, tombstone: Entry, vectors: list[Vector]) -> bool:
-        # A copy's tombstone is what tells those who still lack what it was a copy of that it was kept.
-        needed = (*tombstone.version, *tombstone.carried, tombstone.metadata.dot)
+        needed = (*tombstone.version, tombstone.metadata.dot)
         return all(covers_all(vector, needed) for vector in vectors) and not self.state.pending_at(tombstone.path)
 
     def needs_full(self, collected: Vector) -> bool:
@@ -124,6 +123,19 @@ class Exchange(Local):
         for delete in self._deletes_waiting_for(entry):
             if self._is_live(delete.path):
                 self._let_it_stand(delete)
+
+    def let_go(self, entry: Entry) -> bool:
+        """Drop a pending entry whose content nobody reached has, if it loses to what is here; False if it does not.
+
+        Nothing is lost by it: where it still stands it will meet what is here, lose, and be kept there. Mostly it
+        stands nowhere: its writer replaced it, and what replaced it lost in turn, or users replaced its copy.
+        """
+        here = self.state.entry(entry.path)
+        if here is None or entry.has_seen(here) or entry.rank > here.rank:
+            return False
+        self.state.drop_pending(entry.dot)
+        self._merge_metadata(entry.path, entry.metadata)
+        return True
 
     def _deletes_waiting_for(self, pending: Entry) -> list[Entry]:
         waiting = []

@@ -105,20 +105,13 @@ class Reconciler(Exchange):
             self._put(here.joined_with(entry))
         self._merge_metadata(entry.path, entry.metadata)
 
-    def _is_kept_already(self, entry: Entry) -> bool:
-        """Whether it loses here and its copy was made elsewhere: users may have replaced that, the last there was."""
-        here = self.state.entry(entry.path)
-        loses = here is not None and here.is_live and here.rank > entry.rank and not entry.has_seen(here)
-        return loses and self._free_copy_path(entry) is None
-
     # -- resolving -----------------------------------------------------------------------------
 
     def is_ready(self, entry: Entry, is_at_hand: IsAtHand) -> bool:
         """A file needs its content, held here under any name or at hand (rule 4); a delete may wait (rule 7)."""
         if entry.kind == Kind.FILE:
             digest = entry.content
-            is_here = digest is not None and (self.state.has_content(digest) or is_at_hand(digest))
-            return is_here or self._is_kept_already(entry)
+            return digest is not None and (self.state.has_content(digest) or is_at_hand(digest))
         here = None if entry.is_live else self.state.entry(entry.path)
         return here is None or not self.state.has_pending_wanting((entry.content, here.content), here.dot)
 
@@ -154,20 +147,14 @@ class Reconciler(Exchange):
 
     def _preserve(self, loser: Entry) -> None:
         """Rule 13: keep a file or symlink under a conflict name."""
-        path = self._free_copy_path(loser)
-        if path is not None:
-            self._mint_copy(path, loser, self.state.entry(path))
-
-    def _free_copy_path(self, loser: Entry) -> Path | None:
-        """The name for a copy, None where there is one: this copy, or what users made of it."""
         for path in conflict_paths(loser):
             here = self.state.entry(path)
             if here is not None and here.is_copy:
-                return None
+                return  # it is this copy, or what users made of it
             rivals = self.state.pending_at(path) + ([here] if here else [])
             if all(rival.is_copy or not rival.is_live or rival.same_payload(loser) for rival in rivals):
-                return path
-        return None
+                self._mint_copy(path, loser, here)
+                return
 
     def _mint_copy(self, path: Path, loser: Entry, here: Entry | None) -> None:
         value = loser.metadata.value

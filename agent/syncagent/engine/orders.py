@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from syncagent.core.detect import creations_first, deletions_first
 from syncagent.engine.problems import printable
-from syncproto.model import Kind, Member
-from syncproto.version import merge
+from syncproto.model import Entry, Member
+from syncproto.version import covers, merge
 
 if TYPE_CHECKING:
     from syncagent.engine.volume import Volume
-    from syncagent.engine.wants import Want
 
 log = logging.getLogger("syncagent.engine")
 
@@ -80,53 +79,53 @@ def revert(volume: Volume) -> int:
 
 
 def see_to_the_unobtainable(volume: Volume) -> None:
-    """A content that nobody has any more is given up once its holder was forgotten; until then it is a problem."""
+    """A content that nobody has any more is let go where it would lose, given up where its holder was forgotten.
+
+    Until then it is a problem.
+    """
     context, now = volume.context, volume.context.now
-    wants = volume.fetcher.unobtainable()
-    for path in set(volume.lost_contents) - {want.path for want in wants}:
+    dots = [dot for want in volume.fetcher.unobtainable() for dot in sorted(want.dots)]
+    entries = [entry for dot in dots if (entry := context.index.pending_entry(dot)) is not None]
+    for path in set(volume.lost_contents) - {entry.path for entry in entries}:
         del volume.lost_contents[path]
         context.problems.clear("content-lost", path)
-    for want in wants:
-        volume.applier.wake_files(want.dots)  # a loser needs it no longer once its copy is known here
-    if not wants or not _all_are_asked(volume):
+    if not all(volume.membership.is_connected(member.incarnation) for member in volume.membership.others()):
         return
-    for want in wants:
-        since = volume.lost_contents.setdefault(want.path, now)
+    for entry in entries:
+        since = volume.lost_contents.setdefault(entry.path, now)
         if now - since >= NOBODY_HAS_IT_SECONDS:
-            _nobody_has(volume, want)
+            _nobody_has(volume, entry)
 
 
-def _all_are_asked(volume: Volume) -> bool:
-    """Whether every member is connected and has looked at its own disk."""
-    views = volume.context.views.values()
-    connected = {view.incarnation for view in views}
-    if not all(member.incarnation in connected for member in volume.membership.others()):
-        return False
-    return all(view.state is not None and not view.state.is_held for view in views)
-
-
-def _nobody_has(volume: Volume, want: Want) -> None:
+def _nobody_has(volume: Volume, entry: Entry) -> None:
     context = volume.context
-    present = {member.incarnation for member in volume.membership.others()}
-    for dot in sorted(want.dots):
-        entry = context.index.pending_entry(dot)
-        if entry is None or entry.kind != Kind.FILE:
-            continue
-        if entry.origin not in present and entry.origin != context.index.origin:
-            log.warning(
-                "volume %s: the content of %s died with its holder and is given up",
-                context.options.name,
-                printable(entry.path),
-            )
-            context.reconciler.give_up(entry)
-            volume.applier.styler.later(entry.path)
-            context.is_changed = True
-            continue
+    name, path = context.options.name, printable(entry.path)
+    if context.reconciler.let_go(entry):
+        log.info("volume %s: a version of %s that was replaced is let go: no member has it", name, path)
+    elif _died_with_its_holder(volume, entry):
+        log.warning("volume %s: the content of %s died with its holder and is given up", name, path)
+        context.reconciler.give_up(entry)
+    else:
         context.problems.add(
             "content-lost",
             "no member has the content of this version any more",
             remedy="bring back the replica that wrote it, or change the file again on any replica",
-            path=want.path,
+            path=entry.path,
             is_blocking=True,
             wall_ns=context.clock.wall_ns(),
         )
+        return
+    volume.applier.styler.later(entry.path)
+    context.is_changed = True
+
+
+def _died_with_its_holder(volume: Volume, entry: Entry) -> bool:
+    """Whether its writer is off the list, and nobody may still have it: all that applied it were asked themselves."""
+    views = volume.context.views.values()
+    if any(view.state is None or view.state.is_held for view in views):
+        return False
+    asked = {volume.context.index.origin, *(view.incarnation for view in views)}
+    others = [member.incarnation for member in volume.membership.others()]
+    if entry.origin in (*others, volume.context.index.origin):
+        return False
+    return not any(covers(volume.membership.applied_of(each), entry.dot) for each in others if each not in asked)

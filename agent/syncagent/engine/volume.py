@@ -338,7 +338,7 @@ class Volume:
         self.herald.soon()
 
     def _flush(self) -> bool:
-        """Make durable what was applied. If that fails nothing of it counts: the volume halts, and looks again after."""
+        """Make durable what was applied. If that fails nothing of it counts: the volume halts, then looks again."""
         context = self.context
         try:
             context.tree.flush()
