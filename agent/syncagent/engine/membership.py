@@ -100,13 +100,14 @@ class Membership:
         self._context.index.set(RELEASED_KEY, msgspec.msgpack.encode(released))
         self._context.is_changed = True
 
-    def replace_namesakes(self, view: PeerView) -> None:
-        """A new incarnation under a known name replaces the old one, if that one is not connected."""
-        context = self._context
+    def replace_namesakes(self, view: PeerView) -> bool:
+        """A new incarnation under a known name replaces the old one; True if that one is still connected."""
+        context, has_rival = self._context, False
         for member in self.others():
             if member.name != view.name or member.incarnation == view.incarnation:
                 continue
             if self.is_connected(member.incarnation):
+                has_rival = True
                 context.problems.add(
                     "namesakes",
                     f"two members are called {member.name}",
@@ -115,6 +116,12 @@ class Membership:
                 )
             else:
                 self.retire(member)
+        return has_rival
+
+    def look_for_namesakes(self) -> None:
+        """Those that were connected a moment ago, as others told, may be gone by now."""
+        if not [view for view in self._context.views.values() if self.replace_namesakes(view)]:
+            self._context.problems.clear("namesakes")
 
     def retire(self, member: Member) -> None:
         """The member is gone: its acknowledgements are no longer waited for."""

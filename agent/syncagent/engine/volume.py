@@ -211,7 +211,7 @@ class Volume:
         view = PeerView(event.peer, event.hello.agent, hello.incarnation, hello)
         context.views[event.peer] = view
         self.membership.replace_namesakes(view)
-        context.peers.send(event.peer, self.membership.list_message())
+        self.tell_members()
         context.peers.send(event.peer, self.herald.message())
         self.receiver.peer_up(view)
         self.barriers.peer_up(view)
@@ -366,7 +366,11 @@ class Volume:
     def _tidy(self) -> None:
         """Now and then: drop what nobody needs any more."""
         context, index = self.context, self.context.index
+        members = index.members()
+        self.membership.look_for_namesakes()
         self.membership.retire_the_long_silent()
+        if index.members() != members:
+            self.tell_members()
         self.fetcher.drop_unwanted()
         if context.halt or not self.is_quiet():
             return
