@@ -14,10 +14,12 @@ from syncagent.cli.output import say, size, table
 
 SHOWN = {exits.YES: "shown", exits.FAILED: "the agent is not reachable"}
 PROBLEM_CODES = {
-    exits.YES: "none, or only such as are retried",
+    exits.YES: "none, or only such as are retried or noted",
     exits.FAILED: "the agent is not reachable",
     exits.BLOCKED: "something needs a person",
 }
+NOTES = frozenset({"not-kept", "unsupported"})
+"""What is not replicated, by the rules: nothing is wrong, and nothing will be tried again."""
 WHY_EXAMPLE = """\
 syncctl why docs/report.txt         below the volume's root
 syncctl why ./report.txt            from where you are
@@ -66,7 +68,8 @@ def problems(session: Session, is_json: bool, volume: str | None) -> int:
 
 
 def _problem(problem: dict[str, Any]) -> list[str]:
-    kind = "blocked" if problem["is_blocking"] else "retried"
+    is_note = problem["code"] in NOTES
+    kind = "blocked" if problem["is_blocking"] else "note" if is_note else "retried"
     since = f" since {problem['since']}" if problem.get("since") else ""
     lines = [
         f"{kind}{since}: {problem['path'] + ': ' if problem.get('path') else ''}{problem['text']} ({problem['code']})"

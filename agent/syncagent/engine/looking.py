@@ -183,6 +183,8 @@ class Lookout:
                 self._present(path)
                 self._changed(path)
             case Absent():
+                if row is not None and row.stat is not None and context.problems.has("not-kept", path):
+                    self._look_at_other_names(path, row.stat)
                 context.problems.clear_path(path)
                 self._growing.pop(path, None)
                 self.missed(path)
@@ -298,6 +300,14 @@ class Lookout:
             index.put_manifest(seen.manifest)
         index.set_stat(path, seen.stat, seen.attributes)
         context.is_changed = True
+        if seen.notes:
+            self._look_at_other_names(path, seen.stat)
+
+    def _look_at_other_names(self, path: Path, stat: StatKey) -> None:
+        """A hard-linked file is written to under one name, and the watcher tells only that one."""
+        for row in self._context.index.by_inode(stat.inode):
+            if row.entry.path != path and row.stat != stat:
+                self.look_again(row.entry.path, self._context.now)
 
     def _record(self, entry: Entry | None, seen: Observation, verdict: Rewritten, clock: int) -> None:
         context = self._context

@@ -60,8 +60,12 @@ class Problems:
 
     def clear_path(self, path: Path) -> None:
         """Whatever was wrong with the path when it was last looked at is over."""
-        for code in ("unreadable", "busy", "unsupported", "not-kept"):
+        for code in ("unreadable", "busy", "unsupported", "not-kept", "replaced"):
             self._open.pop((code, path), None)
+
+    def has(self, code: str, path: Path = b"") -> bool:
+        """Whether this problem is open."""
+        return (code, path) in self._open
 
     def at(self, path: Path) -> list[ProblemStatus]:
         """The problems of one path."""

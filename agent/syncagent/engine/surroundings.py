@@ -61,18 +61,19 @@ class Hints:
         self._post = post
         self._take = take
         self._queue: deque[DirtyPath | WatchLost] = deque()
+        self._is_told = False
 
     def put(self, hint: DirtyPath | WatchLost) -> None:
         """From any thread: something may have changed."""
         if len(self._queue) < HINTS_MAX:
             self._queue.append(hint)
-            if len(self._queue) == 1:
-                self._post(self._take_all)
         elif not isinstance(self._queue[-1], WatchLost):
             self._queue.append(WatchLost("more hints than could be taken"))
+        if not self._is_told:
+            self._is_told = True
+            self._post(self._take_all)
 
     def _take_all(self) -> None:
-        """What is put in meanwhile is taken too, or posts anew: the last one is removed after it was taken."""
+        self._is_told = False  # before the queue is looked at: whoever puts from here on posts again
         while self._queue:
-            self._take(self._queue[0])
-            self._queue.popleft()
+            self._take(self._queue.popleft())
