@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from simulation.ledger import Ledger, Payload, Tree, tree_of
 from simulation.machine import Machine
 from simulation.world import World
-from syncproto.model import Kind, Path
+from syncproto.model import Path
 from syncproto.paths import name
 
 SLICE_SECONDS = 0.5
@@ -100,14 +100,10 @@ def _judge_contents(ledger: Ledger, tree: Tree) -> str | None:
 def _judge_places(ledger: Ledger, tree: Tree) -> str | None:
     if ledger.is_memory_lost:
         return None
-    for (path, payload), names in sorted(ledger.removed.items(), key=lambda item: item[0][0]):
-        there = tree.get(path)
-        if there and there.payload == payload and ledger.created[path, payload] == 1 and not _is_shared(payload):
-            return f"{path!r} is back: {str(payload)[:60]}, taken away by {names}"
     for path, last in ledger.undisputed():
         there = tree.get(path)
-        if there != last and not (last is None and there is not None and there.kind == Kind.DIRECTORY):
-            return f"{path!r} is not what its only author left: {there} instead of {last}"
+        if there != last:
+            return f"{path!r} is not what its last author left: {there} instead of {last}"
     return None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from syncagent.disk.stat import kind_of
 from syncproto.model import Entry, Kind, Path
 from syncproto.paths import is_below
+from syncproto.paths import name as name_of
 from syncproto.version import Dot
 from twins.disk import MemoryVolume, Node
 
@@ -65,13 +65,13 @@ class Ledger:
 
     def __init__(self) -> None:
         self.written: set[Payload] = set()
-        self.created: dict[tuple[Path, Payload], int] = defaultdict(int)
         self.destroyed: set[Payload] = set()
         """Overwritten or deleted by a user who saw it."""
-        self.removed: dict[tuple[Path, Payload], list[str]] = defaultdict(list)
-        """Who took it away from that path, knowing it, with an index that knew it too."""
-        self.authors: dict[Path, set[str]] = defaultdict(set)
-        self.last: dict[tuple[str, Path], Thing | None] = {}
+        self.authors: set[Path] = set()
+        """Paths at which users have acted; others are made by the engines only."""
+        self.contested: set[Path] = set()
+        """Paths at which somebody acted who had not seen what was done there last, as far as is known."""
+        self._last: dict[Path, tuple[str, Thing | None]] = {}
         self.acts: list[tuple[str, Path]] = []
         self.is_memory_lost = False
         """Whether some index was lost: then deletes made meanwhile may come back."""
@@ -84,29 +84,35 @@ class Ledger:
             old, new = before.get(path), after.get(path)
             if old == new:
                 continue
-            self.authors[path].add(machine.name)
-            self.last[machine.name, path] = new
+            self.authors.add(path)
+            self._note_place(machine, path, old, new)
             if (old and old.payload) != (new and new.payload):
-                self._note_content(machine, path, old, new)
+                self.acts.append((machine.name, path))
+                if new is not None and new.is_leaf:
+                    self.written.add(new.payload)
         kept = [thing.payload for thing in after.values()]
         for thing in before.values():
             if thing.is_leaf and kept.count(thing.payload) < _count(before, thing.payload):
                 self.destroyed.add(thing.payload)
 
-    def _note_content(self, machine: Machine, path: Path, old: Thing | None, new: Thing | None) -> None:
-        self.acts.append((machine.name, path))
-        if new is not None and new.is_leaf:
-            self.written.add(new.payload)
-            self.created[path, new.payload] += 1
-        if old is not None and old.is_leaf and machine.knows(path, old):
-            self.removed[path, old.payload].append(machine.name)
+    def _note_place(self, machine: Machine, path: Path, old: Thing | None, new: Thing | None) -> None:
+        name, last = self._last.get(path, (machine.name, old))
+        if name != machine.name and (old is None or old != last or not machine.knows(path, old)):
+            self.contested.add(path)
+        self._last[path] = machine.name, new
 
     def undisputed(self) -> Iterator[tuple[Path, Thing | None]]:
-        """Paths at, above and below which users of one replica only have acted, with what they left there."""
-        for path, names in sorted(self.authors.items()):
-            related = [self.authors[p] for p in self.authors if is_below(p, path) or is_below(path, p)]
-            if len(names.union(*related)) == 1:
-                yield path, self.last[min(names), path]
+        """Paths of files and symlinks where each act followed the one before, with what the last one left there."""
+        for path, (_, last) in sorted(self._last.items()):
+            is_leaf = last is None or last.is_leaf
+            is_copy = b"~" in name_of(path)
+            if (
+                is_leaf
+                and not is_copy
+                and path not in self.contested
+                and not any(is_below(other, path) for other in self._last)
+            ):
+                yield path, last
 
     def concurrent_pairs(self) -> int:
         """How many pairs of acts of different replicas touched the same place: each may leave one conflict copy."""
