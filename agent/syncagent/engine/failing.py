@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from syncagent.core.plan import Keep, MakeDirectory, Remove, Step
+from syncagent.core.plan import Keep, MakeDirectory, Move, Remove, Step
 from syncagent.engine.context import Context
 from syncagent.ports import Applied, Listing, Outcome
 from syncproto.model import Kind, Path
@@ -13,16 +13,17 @@ LookAgain = Callable[[Path, float], None]
 
 
 def undo(context: Context, look_again: LookAgain, steps: Sequence[Step], outcomes: Sequence[Outcome]) -> None:
-    """Take back what would look like a user's act: second names, and new directories."""
-    back: list[Step] = []
-    for step, outcome in zip(steps, outcomes, strict=False):
-        if isinstance(outcome, Applied) and isinstance(step, Keep):
-            back.append(Remove(step.to, outcome.stat, Kind.FILE))
+    """Take back what would look like a user's act: second names, and new directories. The last name always stays."""
+    done = [(step, out) for step, out in zip(steps, outcomes, strict=False) if isinstance(out, Applied)]
+    for number, (step, outcome) in reversed(list(enumerate(done))):
+        if isinstance(step, MakeDirectory):
+            context.tree.apply([Remove(step.path, outcome.stat, Kind.DIRECTORY)])
+        elif isinstance(step, Keep):
+            is_displaced = any(later.path == step.path for later, _ in done[number + 1 :])
+            back = Move(step.to, outcome.stat, step.path) if is_displaced else Remove(step.to, outcome.stat, Kind.FILE)
+            if not isinstance(context.tree.apply([back])[-1], Applied):
+                look_again(step.to, context.now)
             look_again(step.path, context.now)
-        elif isinstance(outcome, Applied) and isinstance(step, MakeDirectory):
-            back.append(Remove(step.path, outcome.stat, Kind.DIRECTORY))
-    for step in reversed(back):
-        context.tree.apply([step])
     context.is_applied = True
 
 
