@@ -234,8 +234,11 @@ class Tree(Protocol):
     def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """Stage small contents (digest, bytes), one flush for all; gives back the digests that did not verify."""
 
-    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool) -> bool:
-        """Stage a content by copying it from a file of the volume; False if the file is no longer that."""
+    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool, count: int = 1) -> bool:
+        """Stage a content by copying it from a file of the volume; False if the file is no longer that.
+
+        It may be placed ``count`` times, once it is there: as many files of the volume shall have it.
+        """
 
     def stage_begin(self, manifest: Manifest) -> list[int]:
         """Open the staging of a big content; gives the numbers of the chunks that are already there, verified."""

@@ -292,3 +292,16 @@ def test_nothing_is_read_through_what_took_the_place_of_the_file(volume: Volume,
     volume.delete(b"f")
     volume.mkdir(b"f")
     assert tree.read(b"f", StatKey(0, 0, 0, 0, 0, 0, 0), 0, 10) is None
+
+
+def test_copies_are_placed_one_after_the_other(volume: Volume, tree: Tree) -> None:
+    data = b"many"
+    volume.write(b"f", data)
+    stat = observed(volume, b"f").stat
+    assert tree.stage_copy(digest_of(data), b"f", stat, sparse=False, count=40)
+    for number in range(40):
+        assert tree.is_staged(digest_of(data)), number
+        place(tree, b"copy%d" % number, data)
+        assert volume.read(b"copy%d" % number) == data
+    assert not tree.is_staged(digest_of(data))
+    tree.unstage(None)

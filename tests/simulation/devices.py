@@ -120,10 +120,10 @@ class SimulatedTree(MemoryTree):
         self._machine.effect()
         return super().stage_whole(contents)
 
-    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool) -> bool:
+    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool, count: int = 1) -> bool:
         self._machine.effect()
         self._machine.interrupt()
-        return super().stage_copy(digest, path, stat, sparse)
+        return super().stage_copy(digest, path, stat, sparse, count)
 
     def stage_finish(self, manifest: Manifest, sparse: bool) -> list[int]:
         self._machine.effect()

@@ -19,6 +19,7 @@ class MemoryStaging:
     def __init__(self, volume: MemoryVolume) -> None:
         self._volume = volume
         self._verified: set[bytes] = set()
+        self._spares: dict[bytes, int] = {}
         self._begun: dict[bytes, Manifest] = {}
 
     def _require_usable(self) -> None:
@@ -47,8 +48,8 @@ class MemoryStaging:
                 self._admit(digest, data)
         return wrong
 
-    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool) -> bool:
-        """Stage a content by copying it from a file of the volume; False if the file is no longer that."""
+    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool, count: int = 1) -> bool:
+        """Stage copies of a content from a file of the volume; False if the file is no longer that."""
         self._require_room()
         node = self._volume.look(path)
         if node is None or node.stat != stat:
@@ -58,7 +59,17 @@ class MemoryStaging:
                 return False
             self._admit(digest, node.data)
             self._volume.staged[digest].sparse = sparse and node.sparse
+            self._spares[digest] = count - 1
         return True
+
+    def _placed(self, digest: bytes) -> None:
+        """The content was placed: a spare copy takes its place in staging, if there is one."""
+        node = self._volume.staged.pop(digest)
+        self._verified.discard(digest)
+        if self._spares.get(digest, 0) > 0:
+            self._spares[digest] -= 1
+            self._admit(digest, node.data)
+            self._volume.staged[digest].sparse = node.sparse
 
     def stage_begin(self, manifest: Manifest) -> list[int]:
         """Open the staging of a big content; gives the numbers of the chunks that are already there, verified."""
@@ -132,6 +143,7 @@ class MemoryStaging:
         self._require_usable()
         for digest in [*self._volume.staged, *self._volume.parts] if digests is None else digests:
             self._verified.discard(digest)
+            self._spares.pop(digest, None)
             self._volume.staged.pop(digest, None)
             self._volume.parts.pop(digest, None)
             self._begun.pop(digest, None)

@@ -12,7 +12,7 @@ from typing import assert_never
 from syncagent.core import plan
 from syncagent.core.plan import StatKey, Step
 from syncagent.disk.attributes import is_replicated
-from syncagent.disk.stat import is_as_expected, kind_of
+from syncagent.disk.stat import is_as_expected, is_same_but_ctime, kind_of
 from syncagent.ports import OPEN_FOR_WRITING, Applied, Failed, Marker, NotEmpty, Outcome, Root, Stale
 from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import parent, why_not_canonical
@@ -89,9 +89,15 @@ class MemoryTree(MemoryStaging):
                 break
         for number, (step, outcome) in enumerate(zip(steps, outcomes, strict=False)):
             if isinstance(step, plan.Keep) and isinstance(outcome, Applied):
-                node = self._volume.look(step.to)
-                outcomes[number] = replace(outcome, stat=node.stat) if node is not None else outcome
+                outcomes[number] = self._settled(outcome)
         return outcomes
+
+    def _settled(self, applied: Applied) -> Applied:
+        """What a kept file's stat is once its other name was replaced: the removal of a link changes its ctime."""
+        node = self._volume.look(applied.path)
+        if node is None or applied.stat is None or not is_same_but_ctime(applied.stat, node.stat):
+            return applied
+        return replace(applied, stat=node.stat)
 
     def _outcome(self, step: Step) -> Outcome:
         for path in (step.path, step.to) if isinstance(step, plan.Keep | plan.Move) else (step.path,):
@@ -182,8 +188,7 @@ class MemoryTree(MemoryStaging):
             raise _NotApplied(Stale(step.path, "its content is not staged"))
         node = self._volume.staged[step.digest]
         applied = self._arrive(step.path, step.expect, node, step.attributes, step.mtime_ns)
-        del self._volume.staged[step.digest]
-        self._verified.discard(step.digest)
+        self._placed(step.digest)
         return applied
 
     def _arrive(

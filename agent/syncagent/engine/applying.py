@@ -50,6 +50,7 @@ class Applier:
         self._waiting: dict[Dot, float] = {}
         self._parked: dict[Dot, float] = {}
         self._tries: dict[Dot, int] = {}
+        self._shown: dict[Dot, Path] = {}
         self.holding = Holding(context, brake)
         self._sourcer = Sourcer(
             context,
@@ -165,6 +166,8 @@ class Applier:
         self._waiting.pop(dot, None)
         self._parked.pop(dot, None)
         self._tries.pop(dot, None)
+        if (path := self._shown.pop(dot, None)) is not None:  # it may have been resolved by a look
+            self._context.problems.clear("apply", path)
         self._sourcer.forget(dot)
         self.holding.forget(dot)
 
@@ -306,6 +309,7 @@ class Applier:
             self._look_again(path or entry.path, context.now + (delay if tries else 0.0))
         log.debug("parked %s: %s", printable(entry.path), reason)
         if is_shown or tries >= 6:
+            self._shown[entry.dot] = path or entry.path
             context.problems.add(
                 "apply",
                 f"cannot be applied: {reason}",

@@ -11,7 +11,7 @@ from syncagent.engine.context import Context, PeerView
 from syncagent.engine.fetching import Fetcher
 from syncproto.messages import Delta, Pull, VolumeState
 from syncproto.model import Entry, Kind, Path
-from syncproto.version import covers
+from syncproto.version import covers, covers_all
 
 log = logging.getLogger("syncagent.engine")
 
@@ -99,8 +99,11 @@ class Receiver:
             source.pull_due = self._context.now + PULL_DELAY_SECONDS
 
     def _is_behind(self, state: VolumeState) -> bool:
+        """Whether the peer knows more: not always an entry, for what it took may have changed nothing there."""
         epoch, sequence = self._context.index.cursor(state.incarnation)
-        return epoch != state.incarnation or sequence < state.sequence
+        if epoch != state.incarnation or sequence < state.sequence:
+            return True
+        return not covers_all(self._context.index.known, state.known.items())
 
     def _pull(self, view: PeerView) -> None:
         context, source = self._context, self._sources[view.peer]

@@ -6,10 +6,12 @@ from collections.abc import Callable, Container, Iterable
 
 from syncagent.engine.context import SAME_CONTENT_MAX, Context
 from syncagent.engine.problems import printable
+from syncproto import limits
 from syncproto.model import Entry, Kind, Path
 from syncproto.version import Dot, covers
 
 RENAME_SECONDS = 0.25
+COPIES_MAX = 64
 
 
 class Sourcer:
@@ -70,13 +72,17 @@ class Sourcer:
         def done(result: object) -> None:
             self._copying.discard(digest)
             if result is True:
-                # A staged content is placed once. Whoever else wants it has it copied again: one after the other.
-                self._wake([entry, *context.index.pending_with_content(digest, 2)])
+                self._wake([entry, *wanting])
             else:
                 self._look_again(path, context.now)
                 self._park(entry, f"its content could not be copied from {printable(path)}")
 
-        context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse), done)
+        # A staged content is placed once: whoever else wants a small one gets a copy in the same go. One more than can
+        # be served is woken: it has the next copies made.
+        count_max = COPIES_MAX if needed.size <= limits.CHUNK_BYTES_MAX else 1
+        wanting = context.index.pending_with_content(digest, count_max + 1)
+        count = max(1, min(len(wanting), count_max))
+        context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse, count), done)
 
     def _waits_for_its_delete(self, entry: Entry) -> bool:
         """What looks like a renamed file is moved, not copied, if the delete of its old name comes soon."""

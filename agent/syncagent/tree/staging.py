@@ -20,7 +20,7 @@ from syncagent.disk import errors, syscalls
 from syncagent.disk.attributes import ACL_ACCESS, ACL_DEFAULT
 from syncagent.disk.content import feed, has_holes, ignoring_unsupported, write_all, write_new
 from syncagent.disk.root import DIRECTORY, LOOK, VolumeRoot
-from syncagent.disk.stat import stat_key
+from syncagent.disk.stat import is_same_but_ctime, stat_key
 from syncagent.tree.counters import TreeCounters
 from syncproto import limits
 from syncproto.paths import RESERVED_NAME
@@ -44,6 +44,7 @@ class Staging:
         self._root = root
         self.counters = counters
         self._verified: dict[bytes, StatKey] = {}
+        self._spares: dict[bytes, list[tuple[bytes, StatKey]]] = {}
         self._lock = threading.Lock()
         self._users = 0
         self._serials = count(1)
@@ -129,11 +130,6 @@ class Staging:
         """Whether the content is complete, and verified by this process."""
         return digest in self._verified
 
-    def admit(self, digest: bytes, fd: int) -> None:
-        """Flush a content that was verified, and count it as complete as long as its stat stays."""
-        self.flush(fd)
-        self._verified[digest] = stat_key(os.fstat(fd))
-
     def flush(self, fd: int) -> None:
         """Make a content durable; raises ``OSError``."""
         os.fdatasync(fd)
@@ -190,34 +186,64 @@ class Staging:
                 opened.append((digest, fd))
                 write_new(fd, data, 0)
                 self.counters.bytes_staged += len(data)
-            if len(opened) >= _WHOLE_SYSTEM_FROM:
-                syscalls.sync_file_system(directory)
-                self.counters.file_system_syncs += 1
-                for digest, fd in opened:
-                    self._verified[digest] = stat_key(os.fstat(fd))
-            else:
-                for digest, fd in opened:
-                    self.admit(digest, fd)
+            self._flush_all(directory, [fd for _, fd in opened])
+            for digest, fd in opened:
+                self._verified[digest] = stat_key(os.fstat(fd))
         finally:
             for digest, fd in opened:
                 os.close(fd)
                 if not self.has(digest):
                     discard(directory, name_of(digest))
 
-    def stage_copy(self, digest: bytes, source: int, *, sparse: bool) -> bool:
-        """Stage a content by copying it from an open file; False if that has not, or not quite, this content."""
+    def stage_copy(self, digest: bytes, source: int, *, sparse: bool, count: int = 1) -> bool:
+        """Stage a content by copying it from an open file; False if that has not, or not quite, this content.
+
+        ``count`` copies wait to be placed, one after the other; one flush is for all.
+        """
         if self.has(digest):
             return True
+        names = [name_of(digest), *(name_of(digest) + b".%d" % next(self._serials) for _ in range(count - 1))]
+        opened: list[int] = []
         with self.opened() as directory:
-            fd = self.create(directory, name_of(digest))
             try:
-                if self.copy(source, fd, sparse=sparse) == digest:
-                    self.admit(digest, fd)
+                for name in names:
+                    fd = self.create(directory, name)
+                    opened.append(fd)
+                    if self.copy(source, fd, sparse=sparse) != digest:
+                        return False
+                self._flush_all(directory, opened)
+                spares = [(name, stat_key(os.fstat(fd))) for name, fd in zip(names[1:], opened[1:], strict=True)]
+                self._spares[digest] = spares
+                self._verified[digest] = stat_key(os.fstat(opened[0]))
             finally:
-                os.close(fd)
+                for fd in opened:
+                    os.close(fd)
                 if not self.has(digest):
-                    discard(directory, name_of(digest))
-        return self.has(digest)
+                    for name in names:
+                        discard(directory, name)
+        return True
+
+    def _flush_all(self, directory: int, opened: Sequence[int]) -> None:
+        if len(opened) >= _WHOLE_SYSTEM_FROM:
+            syscalls.sync_file_system(directory)
+            self.counters.file_system_syncs += 1
+            return
+        for fd in opened:
+            self.flush(fd)
+
+    def placed(self, directory: int, digest: bytes) -> None:
+        """The content was placed: a spare copy takes its place in staging, if there is one."""
+        self.take(digest)
+        spares = self._spares.get(digest)
+        while spares:
+            name, expected = spares.pop()
+            with suppress(OSError):
+                syscalls.rename_new(directory, name, directory, name_of(digest))
+                found = stat_key(os.stat(name_of(digest), dir_fd=directory, follow_symlinks=False))
+                if is_same_but_ctime(expected, found):
+                    self._verified[digest] = found
+                    return
+        self._spares.pop(digest, None)
 
     def copy(self, source: int, target: int, *, sparse: bool) -> bytes:
         """Copy an open file into a new one, sharing blocks where possible; gives the digest of what was copied."""
@@ -238,12 +264,15 @@ class Staging:
         """Drop contents, complete or not."""
         for digest in digests:
             self.take(digest)
+            for spare, _ in self._spares.pop(digest, []):
+                discard(directory, spare)
             discard(directory, name_of(digest))
             discard(directory, name_of(digest) + PART)
 
     def forget_all(self) -> None:
         """Nothing counts as complete any more."""
         self._verified.clear()
+        self._spares.clear()
 
 
 class _CopySink(Digester):

@@ -81,7 +81,7 @@ class Batch:
                 applied = self._put(staging, name_of(step.digest), fd, place)
             finally:
                 self._staging.renew(step.digest, fd)
-            self._staging.take(step.digest)
+            self._staging.placed(staging, step.digest)
             return applied
 
     def _put(self, staging: int, staged: bytes, fd: int, place: Place) -> Applied:

@@ -180,14 +180,14 @@ class VolumeTree:
         self._prepare()
         return self._staging.stage_whole(contents)
 
-    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool) -> bool:
-        """Stage a content by copying it from a file of the volume; False if the file is no longer that."""
+    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool, count: int = 1) -> bool:
+        """Stage copies of a content from a file of the volume; False if the file is no longer that."""
         self._prepare()
         try:
             with self._root.opened_file(path) as fd:
                 if stat_key(os.fstat(fd)) != stat:
                     return False
-                return self._staging.stage_copy(digest, fd, sparse=sparse)
+                return self._staging.stage_copy(digest, fd, sparse=sparse, count=count)
         except OSError as error:
             if error.errno in errors.GONE_ERRORS:
                 return False
