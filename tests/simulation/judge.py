@@ -11,8 +11,8 @@ from syncproto.model import Path
 from syncproto.paths import name
 
 SLICE_SECONDS = 0.5
-TIDY_SECONDS = 25.0
-"""Longer than two rounds of what replicas do now and then."""
+TIDY_SECONDS = 35.0
+"""Longer than three rounds of what replicas do now and then."""
 SETTLE_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 12.0
 PATIENCE_SECONDS = 6.0

@@ -92,8 +92,9 @@ class Applier:
         return not self._candidates and self.styler.is_idle()
 
     def next_due(self) -> float | None:
-        """When a parked entry is tried again."""
-        return min(self._parked.values(), default=None)
+        """When there is something to do next."""
+        due = min(self._parked.values(), default=None) if self.is_idle() else self._context.now
+        return None if due is None else max(due, self._paused_until)
 
     def release_up_to(self, released: Vector) -> None:
         """A person released deletes, here or elsewhere: those at or below the vector pass."""

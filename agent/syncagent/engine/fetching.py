@@ -96,8 +96,9 @@ class Fetcher:
         for peer in self._requests.silent_peers():
             self.peer_gone(peer)
         self._pump_small()
-        started = [want for want in self._wants.values() if want.is_big and want.has_started]
-        waiting = (want for want in self._wants.values() if want.is_big and not want.has_started)
+        big = [want for want in self._wants.values() if want.is_big and want.dots]
+        started = [want for want in big if want.has_started]
+        waiting = (want for want in big if not want.has_started)
         while len(started) < BIG_AT_ONCE_MAX and (want := next(waiting, None)) is not None:
             if self._requests.peer_for(want) is not None:
                 want.has_started = True
@@ -110,6 +111,8 @@ class Fetcher:
         sizes: dict[str, int] = {}
         for digest in list(self._small):
             want = self._wants[digest]
+            if not want.dots:
+                continue
             if want.size == 0:
                 del self._small[digest]
                 self._stage_whole([(digest, b"")])

@@ -277,8 +277,6 @@ class Volume:
             times.append(self.barriers.next_due())
             if len(self.fetcher) and context.views:
                 times.append(context.now + 0.1)
-            if not self.applier.is_idle():
-                times.append(context.now)
         return min(when for when in times if when is not None)
 
     def is_quiet(self) -> bool:
