@@ -209,10 +209,10 @@ def test_bad_toml_is_one_sentence_with_its_place(content: str | bytes, words: st
 
 
 def test_a_config_file_that_is_missing_or_a_directory_is_one_sentence() -> None:
-    assert problem({"config": "no.toml"}) == (
+    assert problem({"config": "no.toml", "state_dir": "state"}) == (
         "config file 'no.toml' cannot be read: No such file or directory; check --config"
     )
-    assert "Is a directory" in problem({}, {"SYNCAGENT_CONFIG": "data"})
+    assert "Is a directory" in problem({"state_dir": "state"}, {"SYNCAGENT_CONFIG": "data"})
 
 
 def test_a_mistyped_variable_is_refused_and_foreign_ones_are_not() -> None:

@@ -80,6 +80,9 @@ def test_the_library_is_real_and_bounded(tmp_path: Path) -> None:
     library = Path(sysconfig.get_path("stdlib"))
     for source in sources:
         copied, original = tmp_path / os.fsdecode(source.path), library / os.fsdecode(source.path)
+        if original.is_symlink():
+            assert copied.readlink() == original.readlink()
+            continue
         assert copied.read_bytes() == original.read_bytes()
         assert copied.stat().st_mtime_ns == original.stat().st_mtime_ns
         assert copied.stat().st_mode & stat.S_IWUSR
