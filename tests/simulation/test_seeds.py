@@ -11,8 +11,8 @@ import pytest
 
 from simulation.run import outcome
 
-SEEDS = range(9, 21)
-BATCH = 10
+SEEDS = range(150)
+BATCH = 15
 REPEATED = [10, 15]
 
 
