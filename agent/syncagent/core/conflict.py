@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator
 from itertools import count
@@ -78,3 +79,19 @@ def _fingerprint(loser: Entry) -> bytes:
     digest = blake3.blake3(derive_key_context="syncagent 2026 conflict name")
     digest.update(f"{loser.origin}\0{loser.counter}\0".encode() + loser.path)
     return digest.hexdigest(length=10).encode()
+
+
+_COPY = re.compile(rb"(?P<stem>.*)~(?P<origin>[^~]+)-\d+(?:~\d+)?(?P<extension>\.[A-Za-z0-9]{1,16})?", re.DOTALL)
+
+
+def copied_from(path: Path) -> tuple[Path, str]:
+    """Whose copy a conflict copy's name says it is: the path, and the origin that wrote the content.
+
+    As far as the name tells: a shortened one gives a shortened path; no name of a copy gives itself, and no origin.
+    """
+    directory, slash, name = path.rpartition(b"/")
+    found = _COPY.fullmatch(name)
+    if found is None:
+        return path, ""
+    original = directory + slash + found["stem"] + (found["extension"] or b"")
+    return original, found["origin"].decode("ascii", "replace")

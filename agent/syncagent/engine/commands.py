@@ -78,6 +78,9 @@ class Commands:
         blocked = self._blocked(volume)
         if target is None or not covers_all(context.index.applied, target.items()) or context.halt:
             text = f"{name}: {context.agent} has {context.index.pending_count} entries to apply"
+            if target is None:
+                asked = volume.barriers.awaited(number) or [context.agent]
+                text = f"{name}: {', '.join(asked)} still looks at what may have changed"
             return WaitResult(
                 reached=False, cause="blocked" if blocked else "behind", members=members, missing=blocked or [text]
             )

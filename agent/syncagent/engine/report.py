@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from syncagent.core.conflict import copied_from
 from syncagent.engine.problems import printable, rfc3339
 from syncagent.engine.volume import Volume
 from syncagent.status import ConflictStatus, HeldStatus, ReplicaStatus, VolumeStatus, WhyStatus
@@ -100,12 +101,12 @@ def conflicts(volume: Volume) -> list[ConflictStatus]:
     """The conflict copies that are still in the volume."""
     result = []
     for entry in volume.context.index.copies():
-        original, _, rest = entry.path.rpartition(b"~")
+        original, origin = copied_from(entry.path)
         result.append(
             ConflictStatus(
                 path=printable(entry.path),
-                of=printable(original + (b"." + rest.rpartition(b".")[2] if b"." in rest else b"")),
-                origin=entry.origin.rpartition(".")[0],
+                of=printable(original),
+                origin=(origin or entry.origin).rpartition(".")[0],
                 size=entry.size,
             )
         )

@@ -55,6 +55,12 @@ class Barriers:
             return self._context.index.known
         return active.known if active.is_done else None
 
+    def awaited(self, number: bytes) -> list[str]:
+        """The peers whose answers are missing, by name."""
+        active = self._active.get(number)
+        views = self._context.views
+        return sorted(views[peer].name for peer in active.waiting if peer in views) if active else []
+
     def _start(self, number: bytes, asked_by: str | None, hops: int) -> None:
         context = self._context
         active = self._active[number] = _Active(context.now, asked_by, hops)

@@ -48,7 +48,8 @@ def _left_behind(volume: Volume) -> str:
     others = membership.others()
     if not others:
         return ""
-    known = {context.index.origin: context.index.counter}
+    index = context.index
+    known = {index.origin: index.known.get(index.origin, 0)}
     if any(covers_all(membership.applied_of(member.incarnation), known.items()) for member in others):
         return ""
     fewest = min(membership.behind(member.incarnation)[0] for member in others)

@@ -70,13 +70,13 @@ class Loop:
         """Whether the engine has turned its loop lately."""
         return self._thread.is_alive() and time.monotonic() - self._turned_at < STUCK_SECONDS
 
+    def end(self) -> None:
+        """From a call on the engine's thread: it is the last."""
+        self._is_stopping = True
+
     def stop(self) -> None:
         """End after the calls that are queued."""
-
-        def end() -> None:
-            self._is_stopping = True
-
-        self.post(end)
+        self.post(self.end)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -101,6 +101,8 @@ class Loop:
             return
         call()
         for _ in range(CALLS_PER_TURN):
+            if self._is_stopping:
+                return
             try:
                 call = self._calls.get_nowait()
             except queue.Empty:

@@ -216,6 +216,7 @@ class Service:
     def _stop_volumes(self) -> None:
         for volume in self._agent.take_volumes():
             volume.stop()
+        self._loop.end()
 
 
 def _secret(config: Config) -> bytes | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from syncagent.core.conflict import conflict_paths
+from syncagent.core.conflict import conflict_paths, copied_from
 from syncproto import limits, paths
 from syncproto.model import Entry, Kind
 
@@ -108,3 +108,16 @@ losers = st.builds(
 def test_different_losers_never_share_a_path(one: Entry, other: Entry) -> None:
     if one.dot != other.dot:
         assert not set(islice(conflict_paths(one), 12)) & set(islice(conflict_paths(other), 12))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"d/report~laptop.3f9a2c1d-17.txt", (b"d/report.txt", "laptop.3f9a2c1d")),
+        (b"report~laptop.3f9a2c1d-17~2.txt", (b"report.txt", "laptop.3f9a2c1d")),
+        (b"x~my-host.1f-3", (b"x", "my-host.1f")),
+        (b"plain~file", (b"plain~file", "")),
+    ],
+)
+def test_a_copys_name_tells_whose_it_is(path: bytes, expected: tuple[bytes, str]) -> None:
+    assert copied_from(path) == expected
