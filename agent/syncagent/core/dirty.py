@@ -58,6 +58,11 @@ class DirtySet:
             del self._since[path]
         return due
 
+    def take_everything(self) -> bool:
+        """Whether a flood made everything dirty; said once."""
+        was, self.is_everything = self.is_everything, False
+        return was
+
     def next_due(self) -> float | None:
         """When the next path is due."""
         return min(self._due.values(), default=None)

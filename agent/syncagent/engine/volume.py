@@ -246,6 +246,8 @@ class Volume:
             self.identity.check_now_and_then()
             see_to_the_unobtainable(self)
             release_when_due(self)
+        if self.lookout.dirty.take_everything() and not context.halt:
+            self.walker.start_full()
         for _ in range(TURNS_MAX):
             self.lookout.run()
             self.walker.run()
@@ -372,6 +374,8 @@ class Volume:
         self.fetcher.drop_unwanted()
         if context.halt or not self.is_quiet():
             return
+        if index.pending_count and not len(self.fetcher):
+            self.applier.sweep()
         others = [self.membership.applied_of(member.incarnation) for member in self.membership.others()]
         if context.reconciler.collect(others):
             context.is_changed = True

@@ -47,5 +47,6 @@ def test_a_flood_becomes_everything() -> None:
     paths = DirtySet()
     for number in range(dirty.PATHS_MAX + 1):
         paths.mark_closed(b"%d" % number, 10.0)
-    assert paths.is_everything
     assert len(paths) == 0
+    assert paths.take_everything()
+    assert not paths.take_everything()
