@@ -62,7 +62,7 @@ class Applier:
         )
         self.styler = Styler(context, look_again)
         self._paused_until = 0.0
-        self._has_progressed = False
+        self._woken_at = 0
         self._progressed_at = 0.0
 
     # -- what may have become ready --------------------------------------------------------------
@@ -121,10 +121,9 @@ class Applier:
                 progress |= self._resolve(entry)
         if progress:
             context.is_changed = True
-            self._has_progressed = True
             self._progressed_at = now
-        if self._has_progressed and not self._candidates:
-            self._has_progressed = False
+        if not self._candidates and self._waiting and self._woken_at != context.index.sequence:
+            self._woken_at = context.index.sequence  # something was resolved, here or by a look
             waiting = [e for dot in self._waiting if (e := context.index.pending_entry(dot)) is not None]
             self.wake(waiting)
         self.styler.run()
@@ -256,6 +255,15 @@ class Applier:
         for change in changes:
             context.problems.clear("apply", change.path)
             self.wake_path(change.path)
+            if change.is_live and change.after is not None and change.after.kind == Kind.FILE:
+                # Whoever waited for a staged content that is placed now has it copied from here.
+                self.wake(context.index.pending_with_content(change.after.content or b"", 2))
+
+    def sweep(self) -> None:
+        """Nothing moves, and something is pending: should a wake-up have been lost, this ends the wait."""
+        if self.is_idle():
+            self._context.count("sweeps")
+            self.wake(self._context.index.pending())
 
     def drop_collected(self, path: Path, known: Vector) -> bool:
         """Remove what a full exchange showed to be deleted; False if the disk has moved on."""

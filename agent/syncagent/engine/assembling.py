@@ -47,6 +47,8 @@ class Assembler:
 
     def _get_manifest(self, want: Want) -> None:
         known = self._context.index.manifest(want.digest)
+        if known is None and want.chunks and sum(chunk.length for chunk in want.chunks) == want.size:
+            known = Manifest(want.digest, want.size, tuple(want.chunks))  # it is whole: staging could not begin
         if known is not None:
             self._begin(want, known)
         elif (peer := self._requests.peer_for(want)) is not None:

@@ -91,6 +91,8 @@ class Fetcher:
 
     def pump(self) -> None:
         """Send as many requests as the bounds allow."""
+        if not self._wants:
+            self._context.problems.clear("staging")
         if self._context.halt or not self._wants or self._context.now < self._paused_until:
             return
         for peer in self._requests.silent_peers():
@@ -199,7 +201,6 @@ class Fetcher:
             if not isinstance(result, list):
                 self._cannot_stage(result, [digest for digest, _ in contents])
                 return
-            context.problems.clear("staging")
             for digest, _ in contents:
                 if digest not in result:
                     self._finished(digest)
@@ -227,6 +228,7 @@ class Fetcher:
                 self._small[digest] = None
 
     def _finished(self, digest: bytes) -> None:
+        self._context.problems.clear("staging")
         want = self._wants.get(digest)
         self._forget(digest)
         dots = set(want.dots) if want else set()

@@ -120,7 +120,7 @@ class Publisher:
         context = self._context
         manifest = context.index.manifest(message.digest)
         if manifest is None or context.halt:
-            reply = ManifestData(context.id, message.request, message.digest, message.first, 0, ())
+            reply = ManifestData(context.id, message.request, message.digest, 0, 0, ())
         else:
             end = message.first + limits.CHUNKS_PER_MESSAGE_MAX
             chunks = manifest.chunks[message.first : end]
