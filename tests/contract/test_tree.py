@@ -11,6 +11,7 @@ import pytest
 from contract.tree_steps import MTIME, OURS, OURS_TO_ENTER, applied, place, stat_of
 from contract.volume_harness import KINDS, Volume, made_volume
 from syncagent.core.plan import (
+    Keep,
     MakeDirectory,
     MakeSymlink,
     Move,
@@ -159,7 +160,7 @@ def test_a_file_that_is_open_for_writing_is_not_replaced_nor_removed(
     expect = stat_of(scanner, b"f")
     step = place(tree, b"f", b"new", expect)
     writer = volume.open_writer(b"f")
-    for refused in (step, Remove(b"f", expect, Kind.FILE)):
+    for refused in (step, Remove(b"f", expect, Kind.FILE), Keep(b"f", expect, b"kept")):
         assert tree.apply([refused])[-1] == Stale(b"f", OPEN_FOR_WRITING)
     writer.close()
     applied(tree, step)

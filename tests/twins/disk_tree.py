@@ -245,6 +245,8 @@ class MemoryTree(MemoryStaging):
 
     def _keep(self, step: plan.Keep) -> Applied:
         node = self._expected(step.path, step.expect)
+        if node.writers:
+            raise _NotApplied(Stale(step.path, OPEN_FOR_WRITING))
         self._require_directory(step.to)
         there = self._volume.look(step.to)
         if there is not None and there is not node:

@@ -78,9 +78,20 @@ class Applier:
 
     def wake_path(self, path: Path) -> None:
         """The path was looked at, or changed: what is pending there may be ready."""
-        for entry in self._context.index.pending_at(path):
+        index = self._context.index
+        for entry in index.pending_at(path):
             self._parked.pop(entry.dot, None)
             self._candidates.add(entry)
+        if index.pending_count and (here := index.entry(path)) is not None and here.kind == Kind.FILE:
+            self._wake_next(here)
+
+    def _wake_next(self, resolved: Entry) -> None:
+        """Of those who want one content only some are woken when it is at hand: each that is resolved wakes the next.
+
+        However it was resolved, a look at the disk included: else a chain of copies ends there.
+        """
+        if resolved.content is not None:
+            self.wake(self._context.index.pending_with_content(resolved.content, 2))
 
     def wake_everything(self) -> None:
         """Look at all that is pending."""
@@ -147,6 +158,7 @@ class Applier:
             self.styler.later(current.path)
             self._forget(current.dot)
             context.problems.clear("apply", current.path)
+            self._wake_next(current)
             return True
         if current.dot in self.holding.held:
             return False
@@ -255,9 +267,6 @@ class Applier:
         for change in changes:
             context.problems.clear("apply", change.path)
             self.wake_path(change.path)
-            if change.is_live and change.after is not None and change.after.kind == Kind.FILE:
-                # Whoever waited for a staged content that is placed now has it copied from here.
-                self.wake(context.index.pending_with_content(change.after.content or b"", 2))
 
     def sweep(self) -> None:
         """Nothing moves, and something is pending: should a wake-up have been lost, this ends the wait."""
@@ -318,6 +327,8 @@ class Applier:
             self._look_again(path or entry.path, context.now + (delay if tries else 0.0))
         log.debug("parked %s: %s", printable(entry.path), reason)
         if is_shown or tries >= 6:
+            if (shown := self._shown.get(entry.dot)) not in (None, path or entry.path):
+                context.problems.clear("apply", shown or b"")
             self._shown[entry.dot] = path or entry.path
             context.problems.add(
                 "apply",

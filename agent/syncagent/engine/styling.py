@@ -9,6 +9,8 @@ from syncagent.engine.context import Context
 from syncagent.ports import Applied, Failed, Row
 from syncproto.model import Path
 
+RETRY_SECONDS = 10.0
+
 
 class Styler:
     """Paths whose entry may want other attributes than the disk has."""
@@ -16,19 +18,24 @@ class Styler:
     def __init__(self, context: Context, look_again: Callable[[Path, float], None]) -> None:
         self._context = context
         self._look_again = look_again
-        self._paths: set[Path] = set()
+        self._paths: dict[Path, None] = {}
+        self._refused: dict[Path, float] = {}
 
     def later(self, path: Path) -> None:
         """Compare this path at the next turn."""
-        self._paths.add(path)
+        self._paths[path] = None
 
     def is_idle(self) -> bool:
         """Whether nothing is to be compared."""
         return not self._paths
 
     def run(self) -> None:
-        """Set what differs."""
-        paths, self._paths = self._paths, set()
+        """Set what differs; what the system refused is tried again now and then."""
+        now = self._context.now
+        for path in [path for path, when in self._refused.items() if when <= now]:
+            del self._refused[path]
+            self.later(path)
+        paths, self._paths = self._paths, {}
         for path in paths:
             row = self._context.index.row(path)
             if row is not None and row.entry.is_live:
@@ -60,6 +67,7 @@ class Styler:
             else:
                 self._is_not_permitted(path)
         elif isinstance(outcome, Failed):
+            self._refused[path] = context.now + RETRY_SECONDS
             context.problems.add(
                 "attributes",
                 f"attributes cannot be set: {outcome.reason}",

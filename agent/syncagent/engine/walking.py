@@ -20,6 +20,7 @@ log = logging.getLogger("syncagent.engine")
 
 DIRECTORIES_PER_JOB = 64
 LISTS_AT_ONCE = 2
+RETRY_SECONDS = 10.0
 
 
 class Walker:
@@ -32,6 +33,7 @@ class Walker:
         self._queue: deque[Path] = deque()
         self._queued: set[Path] = set()
         self._backlog: deque[Path] = deque()
+        self._unlisted: dict[Path, float] = {}
         self.jobs = 0
         self.is_full = False
         self.directories = 0
@@ -68,6 +70,9 @@ class Walker:
         assert lookout is not None
         if context.halt:
             return
+        for path in [path for path, when in self._unlisted.items() if when <= context.now]:
+            self._unlisted[path] = context.now + RETRY_SECONDS
+            self.add(path)
         while self._backlog and lookout.jobs < LISTS_AT_ONCE:
             batch = [self._backlog.popleft() for _ in range(min(BATCH_PATHS, len(self._backlog)))]
             lookout.examine(batch)
@@ -97,13 +102,18 @@ class Walker:
         context, lookout = self._context, self.lookout
         assert lookout is not None
         if isinstance(listing, Absent):
+            self._unlisted.pop(path, None)
             if path:
                 lookout.missed(path)
             return
         if isinstance(listing, ScanProblem):
+            self._unlisted[path] = context.now + RETRY_SECONDS
             lookout.unreadable(
                 path, f"cannot be listed: {listing.reason}", "give the agent the right to read and enter it"
             )
+            return
+        if self._unlisted.pop(path, None) is not None and not self.is_full:
+            self.start_full()  # nobody knows what it missed below
             return
         context.problems.clear("unreadable", path)
         self.directories += 1

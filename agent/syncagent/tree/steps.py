@@ -186,7 +186,8 @@ class Batch:
         with opened_place(self._root, step.to, None) as to:
             self._touched.directories.add(parent(step.to))
             try:
-                _link(place, to, expect)
+                with expected_leaf(place.directory, place.name, place.path, expect):
+                    _link(place, to, expect)
                 applied = _look(to, expect)
             except OSError as error:
                 if error.errno not in _NO_LINK_ERRORS or stat.S_ISDIR(expect.mode):
