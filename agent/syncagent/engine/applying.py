@@ -95,6 +95,7 @@ class Applier:
 
     def wake_everything(self) -> None:
         """Look at all that is pending."""
+        self._forget_resolved()
         self._parked.clear()
         self.wake(self._context.index.pending())
 
@@ -133,8 +134,10 @@ class Applier:
         if progress:
             context.is_changed = True
             self._progressed_at = now
-        if not self._candidates and self._waiting and self._woken_at != context.index.sequence:
+        is_open = self._waiting or self.holding.held
+        if not self._candidates and is_open and self._woken_at != context.index.sequence:
             self._woken_at = context.index.sequence  # something was resolved, here or by a look
+            self._forget_resolved()
             waiting = [e for dot in self._waiting if (e := context.index.pending_entry(dot)) is not None]
             self.wake(waiting)
         self.styler.run()
@@ -173,6 +176,11 @@ class Applier:
                     self.wake(context.index.pending_with_content(current.content, SAME_CONTENT_MAX))
             return False
         return self._integrate(current)
+
+    def _forget_resolved(self) -> None:
+        for dot in [*self._shown, *self.holding.held]:
+            if self._context.index.pending_entry(dot) is None:
+                self._forget(dot)
 
     def _forget(self, dot: Dot) -> None:
         self._waiting.pop(dot, None)

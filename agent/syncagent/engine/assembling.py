@@ -59,7 +59,7 @@ class Assembler:
 
     def on_manifest(self, peer: str, want: Want, message: ManifestData) -> None:
         """A part of the manifest that was asked for."""
-        want.open_requests -= 1
+        want.answered()
         want.is_busy = False
         if message.total == 0 or message.first != len(want.chunks) or not message.chunks:
             want.asked[peer] = self._context.now
@@ -105,7 +105,7 @@ class Assembler:
         want.open_requests += 1  # until it is on the disk
 
         def done(result: object) -> None:
-            want.open_requests -= 1
+            want.answered()
             if isinstance(result, BaseException):
                 want.missing.append(wanted)
                 self._failed(result, [want.digest])

@@ -79,7 +79,7 @@ class Fetcher:
             want = self._wants.get(wanted.digest)
             if want is None:
                 continue
-            want.open_requests -= 1
+            want.answered()
             if not want.is_big:
                 self._small[want.digest] = None
             elif wanted.length:
@@ -166,7 +166,7 @@ class Fetcher:
             want = self._wants.get(wanted.digest)
             if want is None:
                 continue
-            want.open_requests -= 1
+            want.answered()
             if data is None or len(data) != wanted.length:
                 self._not_found(want, peer, wanted)
             elif want.is_big:

@@ -31,6 +31,10 @@ class Want:
     has_started: bool = False
     faults: int = 0
 
+    def answered(self) -> None:
+        """A request or a job of it is over; one that was begun for an earlier want of this content counts nothing."""
+        self.open_requests = max(0, self.open_requests - 1)
+
     @property
     def is_big(self) -> bool:
         return self.size > limits.CHUNK_BYTES_MAX
