@@ -71,6 +71,8 @@ class Local:
         here = self._entry(path)
         dot = self._next_dot()
         stamp = max(clamped(clock), here.metadata.stamp + 1)
+        if attributes.mtime_ns is not None:
+            stamp = max(stamp, here.stamp)  # the time of this touch counts, not that of the content
         return self._put(structs.replace(here, metadata=Metadata(attributes, stamp, *dot, author=dot)))
 
     def adopt(self, path: Path, content: Content, attributes: Attributes | None) -> Entry:
