@@ -348,6 +348,8 @@ class Lookout:
                 if seen.manifest is not None:
                     context.index.put_manifest(seen.manifest)
                 context.is_changed = True
+                if seen.kind == Kind.DIRECTORY:
+                    self._walk(seen.path)  # what users put into it is theirs
                 self._changed(seen.path)
                 return True
         return False
