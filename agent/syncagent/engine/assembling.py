@@ -107,7 +107,7 @@ class Assembler:
         def done(result: object) -> None:
             want.answered()
             if isinstance(result, BaseException):
-                want.missing.append(wanted)
+                want.manifest = None  # begin anew: what is at its place is counted then
                 self._failed(result, [want.digest])
 
         context.workers.submit(lambda: context.tree.stage_write(want.digest, wanted.offset, data), done)

@@ -67,6 +67,10 @@ class Problems:
         """Whether this problem is open."""
         return (code, path) in self._open
 
+    def paths(self, code: str) -> list[Path]:
+        """The paths that have this problem."""
+        return [path for each, path in self._open if each == code]
+
     def at(self, path: Path) -> list[ProblemStatus]:
         """The problems of one path."""
         return [problem for (_, where), problem in self._open.items() if where == path]

@@ -40,6 +40,8 @@ class Styler:
             row = self._context.index.row(path)
             if row is not None and row.entry.is_live:
                 self._restyle(path, row)
+            else:
+                self._is_right(path)
 
     def _restyle(self, path: Path, row: Row) -> None:
         context = self._context

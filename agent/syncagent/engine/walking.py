@@ -56,6 +56,9 @@ class Walker:
         self.reset()
         self.is_full = True
         self.directories = 0
+        if self.lookout is not None:
+            for path in self._context.problems.paths("unreadable"):  # it may be gone, and in no listing
+                self.lookout.look_again(path, self._context.now)
         self.add(b"")
 
     def add(self, directory: Path) -> None:
