@@ -85,7 +85,8 @@ class World:
         """Something may have been sent."""
         if not self._is_carrying:
             self._is_carrying = True
-            self.after(self.random.uniform(0, self.latency), "carry", self._carry)
+            busy = sum(bool(queue) for pipe in self.network.pipes for queue in pipe.queues)
+            self.after(self.random.uniform(0, self.latency) / max(1, busy), "carry", self._carry)
 
     def _carry(self) -> None:
         self._is_carrying = False
