@@ -30,6 +30,8 @@ log = logging.getLogger("syncagent.engine")
 UNITS_PER_TURN = 256
 PATIENCE_SECONDS = 2.0
 RETRY_SECONDS_MAX = 30.0
+LOOK_SECONDS_MAX = 2.0
+"""So often what a look may explain is tried again."""
 
 
 class Applier:
@@ -328,11 +330,12 @@ class Applier:
     ) -> None:
         context = self._context
         tries = self._tries.get(entry.dot, 0)
-        delay = min(0.02 * 2**tries, RETRY_SECONDS_MAX)
+        delay = min(0.02 * 2**tries, LOOK_SECONDS_MAX if is_looked_at else RETRY_SECONDS_MAX)
         self._parked[entry.dot] = context.now + delay
         self._tries[entry.dot] = min(tries + 1, 20)
         if is_looked_at:  # not at once a second time: what is found wakes the entry, and that may change nothing
-            self._look_again(path or entry.path, context.now + (delay if tries else 0.0))
+            for each in dict.fromkeys((path or entry.path, entry.path)):  # a half-done move is told from its new name
+                self._look_again(each, context.now + (delay if tries else 0.0))
         log.debug("parked %s: %s", printable(entry.path), reason)
         if is_shown or tries >= 6:
             if (shown := self._shown.get(entry.dot)) not in (None, path or entry.path):

@@ -94,6 +94,8 @@ class Commands:
             elif membership.is_connected(member.incarnation):
                 entries, size = membership.behind(member.incarnation)
                 lacking.append(f"{name}: {names[member.incarnation]} lacks {entries} entries, {size} bytes")
+                if (heard := membership.heard.get(member.incarnation)) is not None and heard.is_held:
+                    blocked.append(f"{name}: {names[member.incarnation]} is held back: see 'syncctl status' there")
             else:
                 away.append(f"{name}: {names[member.incarnation]} is not connected")
         if wanted is not None and done >= wanted and not blocked:

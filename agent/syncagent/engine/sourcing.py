@@ -72,7 +72,7 @@ class Sourcer:
         def done(result: object) -> None:
             self._copying.discard(digest)
             if result is True:
-                self._wake([entry, *wanting])
+                self._wake([entry, *context.index.pending_with_content(digest, count_max + 1)])
             else:
                 self._look_again(path, context.now)
                 self._park(entry, f"its content could not be copied from {printable(path)}")
@@ -80,8 +80,7 @@ class Sourcer:
         # A staged content is placed once: whoever else wants a small one gets a copy in the same go. One more than can
         # be served is woken: it has the next copies made.
         count_max = COPIES_MAX if needed.size <= limits.CHUNK_BYTES_MAX else 1
-        wanting = context.index.pending_with_content(digest, count_max + 1)
-        count = max(1, min(len(wanting), count_max))
+        count = max(1, len(context.index.pending_with_content(digest, count_max)))
         context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse, count), done)
 
     def _waits_for_its_delete(self, entry: Entry) -> bool:
