@@ -27,6 +27,7 @@ class Publisher:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._unanswered: dict[str, Pull] = {}
 
     # -- units ---------------------------------------------------------------------------------------------
 
@@ -45,10 +46,18 @@ class Publisher:
             self._send_unit(view, 0, view.pushed, news, is_full=False)
             view.pushed = index.sequence
 
+    def resumed(self) -> None:
+        """The halt is over: answer what was asked meanwhile."""
+        unanswered, self._unanswered = self._unanswered, {}
+        for peer, pull in unanswered.items():
+            if (view := self._context.views.get(peer)) is not None:
+                self.on_pull(view, pull)
+
     def on_pull(self, view: PeerView, message: Pull) -> None:
         """Answer a pull, whole."""
         context = self._context
         if context.halt:
+            self._unanswered[view.peer] = message
             return
         index = context.index
         is_cursor_ours = message.epoch == index.origin and message.sequence <= index.sequence and not message.is_full

@@ -123,6 +123,8 @@ class Volume:
         self._next_scan = context.now + context.options.scan_interval
         self.applier.release_up_to(self.membership.released)
         self.applier.wake_everything()
+        self.finish()
+        self.publisher.resumed()
 
     def reopen(self) -> tuple[Scanner, Tree]:
         """The root as its path leads to it now. Raises ``OSError``."""
