@@ -90,7 +90,7 @@ class Replica:
         return batch
 
     def _drop_collected(self, source: Replica, batch: list[Entry], known: Vector) -> None:
-        for path in self.core.missing_from({entry.path for entry in batch}, known):
+        for path in self.core.missing_from(batch, known):
             self.core.drop_collected(path, known)
         self.core.join_collected(source.state.collected, source.state.floor)
 

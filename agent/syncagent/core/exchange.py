@@ -5,7 +5,7 @@ The numbers are those of the rules in ``reconcile``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from syncagent.core.local import DIRECTORY, Local, content_of
 from syncagent.core.state import wants
@@ -87,15 +87,21 @@ class Exchange(Local):
         """The fence: whether a source that dropped tombstones up to ``collected`` must send everything it has."""
         return not covers_all(self.state.known, collected.items())
 
-    def missing_from(self, paths: Collection[Path], known: Vector) -> list[Path]:
-        """After a full exchange: our paths that the source once knew and no longer has, deepest first.
+    def missing_from(self, entries: Iterable[Entry], known: Vector) -> list[Path]:
+        """After a full exchange: paths where the source once knew what is here and has it no longer, deepest first.
 
-        They were deleted, and the tombstones are gone. ``paths`` are all that the source has, pending ones too;
-        ``known`` is the vector that it stated.
+        It was deleted, and the tombstones are gone, or it lost there and was kept. ``entries`` are all that the source
+        has, pending ones too; ``known`` is the vector that it stated.
         """
-        theirs = set(paths)
-        every = self.state.changed_since(0)
-        gone = {e.path for e in every if e.path not in theirs and not is_news(e, known)}
+        theirs: dict[Path, list[Entry]] = {}
+        for entry in entries:
+            theirs.setdefault(entry.path, []).append(entry)
+        gone = {
+            ours.path
+            for ours in self.state.changed_since(0)
+            if not is_news(ours, known)
+            and not any(each.dot == ours.dot or each.has_seen(ours) for each in theirs.get(ours.path, ()))
+        }
         return sorted(gone, key=lambda path: (-path.count(b"/"), path))
 
     def drop_collected(self, path: Path, known: Vector) -> None:

@@ -214,7 +214,7 @@ class Receiver:
         If the disk has moved on at any of them, nothing of the unit is taken: the fence must stay until all are gone.
         """
         source, is_done = self._sources[view.peer], True
-        for path in self._context.reconciler.missing_from({e.path for e in unit.entries}, last.known):
+        for path in self._context.reconciler.missing_from(unit.entries, last.known):
             if not self._applier.drop_collected(path, last.known):
                 self._look_again(path, self._context.now)
                 is_done = False

@@ -58,8 +58,8 @@ def test_who_missed_a_collected_tombstone_drops_what_the_source_has_no_more() ->
     a, c = deleted_everywhere()
     a.collect([])
     assert c.needs_full(a.state.collected)
-    known, paths = a.state.known, {e.path for e in a.unknown_to({})}
-    missing = c.missing_from(paths, known)
+    known = a.state.known
+    missing = c.missing_from(a.unknown_to({}), known)
     assert missing == [b"d/x", b"d"]
     for path in missing:
         c.drop_collected(path, known)
@@ -74,7 +74,7 @@ def test_what_changed_meanwhile_is_not_dropped_nor_the_directory_above_it() -> N
     a, c = deleted_everywhere()
     a.collect([])
     known = a.state.known
-    missing = c.missing_from(set(), known)
+    missing = c.missing_from([], known)
     edited = c.change(b"d/x", file(b"2"), 30)
     for path in missing:
         c.drop_collected(path, known)
@@ -89,6 +89,21 @@ def test_a_dropped_path_takes_along_what_was_pending_there() -> None:
     pull(c, a, is_at_hand=False)
     a.change(b"x", DELETED, 20)
     a.collect([])
-    assert c.missing_from(set(), a.state.known) == [b"x"]
+    assert c.missing_from([], a.state.known) == [b"x"]
     c.drop_collected(b"x", a.state.known)
     assert [*c.state.pending()] == []
+
+
+def test_what_was_made_anew_at_a_deleted_path_does_not_keep_the_old_entry() -> None:
+    a, c = deleted_everywhere()
+    a.collect([])
+    b = replica("b")
+    pull(b, a)
+    again = b.change(b"d", DIRECTORY, 30, attributes=MODE)
+    pull(a, b)
+    missing = c.missing_from(a.unknown_to({}), a.state.known)
+    assert missing == [b"d/x", b"d"]
+    for path in missing:
+        c.drop_collected(path, a.state.known)
+    pull(c, a)
+    assert [*c.state.entries()] == [again]
