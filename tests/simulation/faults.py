@@ -146,7 +146,7 @@ class Faults:
 
     def unmount(self, machine: Machine) -> None:
         """The root is gone, for a while; its agent goes on, or cannot start."""
-        if machine.name not in self._roots and not any(each is machine for each, _, _ in self.users.writers):
+        if machine.name not in self._roots and not any(each is machine for each, _ in self.users.writers):
             self._note(f"{machine.name} is unmounted")
             self._roots[machine.name] = machine.volume.root
             machine.volume.remove_root()

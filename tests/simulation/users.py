@@ -10,7 +10,7 @@ from simulation.machine import Machine
 from simulation.world import World
 from syncagent.ports import DirtyPath
 from syncproto.model import Path
-from syncproto.paths import above, is_below, name, parent
+from syncproto.paths import above, is_below, parent
 from twins.disk import MemoryVolume, Writer
 
 PATHS: list[Path] = [b"x", b"y.txt", b"d", b"d/x", b"d/y", b"d/e", b"d/e/z", b"x/z"]
@@ -28,7 +28,7 @@ class Users:
         self.world, self.ledger, self.random, self.paths = world, ledger, random, paths
         self.sizes = [0, 1, 30]
         self.writes = 0
-        self.writers: list[tuple[Machine, Writer, Path]] = []
+        self.writers: list[tuple[Machine, Writer]] = []
         self._kinds: list[Callable[[MemoryVolume, Path], Done | None]] = [
             *[self._write] * 5,
             *[self._save] * 2,
@@ -205,24 +205,26 @@ class Users:
             return False
         path = self.random.choice(files)
         self.world.note(f"{machine.name} user opens {path!r}")
-        self.writers.append((machine, machine.volume.open_writer(path), path))
+        self.writers.append((machine, machine.volume.open_writer(path)))
         return True
 
     def write_on(self) -> None:
-        """Whoever has a file open writes something, wherever that file is by now, and hints name where it was."""
-        for machine, writer, path in self.writers:
+        """Whoever has a file open writes something, wherever that file is by now; if it is nowhere nobody is told."""
+        for machine, writer in self.writers:
             self.writes += 1
             piece = b"+%d" % self.writes
 
-            def append(volume: MemoryVolume, writer: Writer = writer, path: Path = path, piece: bytes = piece) -> Done:
+            def append(volume: MemoryVolume, writer: Writer = writer, piece: bytes = piece) -> Done:
                 writer.write(piece)
-                return f"writes on {name(path)!r} {piece!r}", [DirtyPath(path, is_closed=False)]
+                paths = volume.paths_of(writer.node)
+                return f"writes on in {paths} {piece!r}", [DirtyPath(path, is_closed=False) for path in paths]
 
             self.do(machine, append)
 
     def close_writers(self) -> None:
         """Everybody is done."""
-        for machine, writer, path in self.writers:
+        for machine, writer in self.writers:
             writer.close()
-            machine.hint(DirtyPath(path, is_closed=True))
+            for path in machine.volume.paths_of(writer.node):
+                machine.hint(DirtyPath(path, is_closed=True))
         self.writers.clear()

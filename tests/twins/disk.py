@@ -67,17 +67,17 @@ class Writer:
 
     def __init__(self, volume: MemoryVolume, node: Node) -> None:
         self._volume = volume
-        self._node = node
+        self.node = node
         node.writers += 1
 
     def write(self, data: bytes) -> None:
         """Append."""
-        self._node.data += data
-        self._volume.stamp(self._node)
+        self.node.data += data
+        self._volume.stamp(self.node)
 
     def close(self) -> None:
         """Done."""
-        self._node.writers -= 1
+        self.node.writers -= 1
 
 
 class MemoryVolume:
@@ -143,6 +143,10 @@ class MemoryVolume:
             return self.find(path)
         except OSError:
             return None
+
+    def paths_of(self, node: Node) -> list[Path]:
+        """All names of a node."""
+        return [path for path, _, _, _ in self.walk() if self.find(path) is node]
 
     def attach(self, path: Path, node: Node) -> None:
         """Let a node stand at a path, in the place of whatever does."""
