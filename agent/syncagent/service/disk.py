@@ -24,13 +24,15 @@ class RealDisk:
     def __init__(self, config: VolumeConfig) -> None:
         self._config = config
         self._lock: int | None = None
+        self._is_first = True
         self._scanner: VolumeScanner | None = None
         self._tree: VolumeTree | None = None
 
     def open(self) -> tuple[VolumeScanner, VolumeTree]:
-        """For the root as its path leads to it now. Raises ``OSError``, and ``VolumeBusy``."""
+        """For the root as its path leads to it now. Raises ``OSError``; the first time also ``VolumeBusy``."""
         path = self._config.path
-        self._lock_root(path)
+        is_first, self._is_first = self._is_first, False
+        self._lock_root(path, is_first=is_first)
         self._scanner, self._tree = VolumeScanner(path), VolumeTree(path)
         return self._scanner, self._tree
 
@@ -53,13 +55,19 @@ class RealDisk:
             return poller
         return open_watcher(config.path, emit, ignore=lambda path: False, poll_seconds=config.poll_interval)
 
-    def _lock_root(self, path: bytes) -> None:
+    def _lock_root(self, path: bytes, *, is_first: bool) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and not self._is_ours(descriptor):
+            is_busy = error.errno in (errno.EWOULDBLOCK, errno.EACCES) and not self._is_ours(descriptor)
+            if not is_busy and self._lock is not None:
+                os.close(descriptor)  # the descriptor that has the lock must stay
+                return
+            if is_busy:
                 os.close(descriptor)
+                if not is_first:
+                    raise BlockingIOError(errno.EBUSY, "another agent has it") from error
                 raise VolumeBusy(
                     f"volume {self._config.name}: another agent already has {os.fsdecode(path)}; "
                     "stop it, or give this one another directory"

@@ -109,8 +109,14 @@ class Service:
         self._loop.post(lambda: self._agent.on_event(event))
 
     def _lock_state(self, state: Path) -> None:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartFailed(
+                f"the state directory {state} cannot be used: {error.strerror}; make it writable for this user, "
+                "or choose another --state-dir"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
