@@ -59,7 +59,7 @@ def plan(changes: Sequence[Change], is_staged: Callable[[bytes], bool]) -> Plan:
     result = Plan(unlooked=[c.path for c in structural if c.was_live and c.stat is None])
     if result.unlooked:
         return result
-    donors = [c for c in structural if c.was_live and c.before is not None and c.before.kind == Kind.FILE]
+    donors = [c for c in structural if c.was_live and c.before is not None and c.before.is_leaf]
     moved: set[Path] = set()
     keeps: list[Step] = []
     arrivals: list[Step] = []
@@ -88,15 +88,15 @@ def _arrival(change: Change, donors: list[Change], moved: set[Path], is_staged: 
     assert after is not None
     expect = change.stat if change.was_live and not _changes_nature(change) else None
     attributes = after.metadata.value
-    if after.kind == Kind.SYMLINK:
-        return MakeSymlink(change.path, expect, after.content or b"", attributes, after.effective_mtime_ns)
     if not change.was_live:
         for donor in donors:
-            if donor.before is not None and donor.before.content == after.content and donor.path not in moved:
+            if donor.before is not None and donor.before.same_payload(after) and donor.path not in moved:
                 if donor.is_live:
                     return Keep(donor.path, donor.stat, change.path)
                 moved.add(donor.path)
                 return Move(donor.path, donor.stat, change.path)
+    if after.kind == Kind.SYMLINK:
+        return MakeSymlink(change.path, expect, after.content or b"", attributes, after.effective_mtime_ns)
     digest = after.content or b""
     if not is_staged(digest):
         return None

@@ -57,6 +57,16 @@ def test_a_displaced_loser_gets_its_second_name_before_the_winner_comes() -> Non
     assert made == [Keep(b"f", STAT, b"f~a.1-1"), Place(b"f", STAT, bytes([1]) * 32, 5, HERE, 100)]
 
 
+def test_a_symlink_that_loses_to_a_directory_gets_its_second_name_before_it_goes() -> None:
+    loser = entry(b"x", Kind.SYMLINK, b"target")
+    winner, copy = entry(b"x", Kind.DIRECTORY, None, 2), entry(b"x~a.1-1", Kind.SYMLINK, b"target", 3)
+    assert plan([new(copy), Change(b"x", loser, STAT, winner)], lambda digest: True).steps == [
+        Keep(b"x", STAT, b"x~a.1-1"),
+        Remove(b"x", STAT, Kind.SYMLINK),
+        MakeDirectory(b"x", None, HERE, 100),
+    ]
+
+
 def test_a_file_makes_room_for_a_directory_and_back() -> None:
     change = Change(b"x", entry(b"x"), STAT, entry(b"x", Kind.DIRECTORY, None, 2))
     assert plan([change], lambda digest: True).steps == [
