@@ -11,7 +11,7 @@ import msgspec
 
 from syncagent.http.waiting import wait
 from syncagent.ports import Control
-from syncagent.status import ReadyResult, Status
+from syncagent.status import CommandRefused, ReadyResult, Status
 
 WAIT_SECONDS_MAX = 7 * 86400.0
 WAIT_SECONDS_DEFAULT = 60.0
@@ -101,8 +101,20 @@ def _why(control: Control, asked: Question, _: Interruption) -> Any:
     return control.why(asked.text("volume"), path.encode("utf-8", "surrogateescape"))
 
 
-def _members(control: Control, asked: Question, _: Interruption) -> Any:
-    volumes = [volume for volume in control.status().volumes if asked.text("volume") in (None, volume.name)]
+def _status(control: Control, asked: Question, _: Interruption) -> Status:
+    """Of all volumes or of the one that is asked for. Raises CommandRefused if there is no such one."""
+    status, name = control.status(), asked.text("volume")
+    if name is None:
+        return status
+    chosen = [volume for volume in status.volumes if volume.name == name]
+    if not chosen:
+        known = ", ".join(volume.name for volume in status.volumes)
+        raise CommandRefused(f"there is no volume {name!r} here; there is {known or 'none'}", 2)
+    return msgspec.structs.replace(status, volumes=chosen)
+
+
+def _members(control: Control, asked: Question, interrupted: Interruption) -> Any:
+    volumes = _status(control, asked, interrupted).volumes
     fields = ("name", "self", "connected", "in_sync", "last_seen", "incarnation", "expected", "direction")
     return {
         "volumes": [
@@ -116,7 +128,7 @@ def _members(control: Control, asked: Question, _: Interruption) -> Any:
 
 
 READS: dict[str, Callable[[Control, Question, Interruption], Any]] = {
-    "/v1/status": lambda control, asked, _: control.status(),
+    "/v1/status": _status,
     WAIT: _wait,
     "/v1/ready": lambda control, asked, _: control.ready(),
     "/v1/held": lambda control, asked, _: {"held": control.held(asked.text("volume"))},

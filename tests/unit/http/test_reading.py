@@ -50,7 +50,14 @@ def test_lists(api: HttpServer) -> None:
         ("data", ["a", "b", "c"]),
         ("logs", ["a", "b"]),
     ]
-    assert [v["name"] for v in get(api, "/v1/members?volume=logs").json["volumes"]] == ["logs"]
+
+
+@pytest.mark.parametrize("path", ["/v1/members", "/v1/status"])
+def test_one_volume_is_chosen_and_an_unknown_one_refused(api: HttpServer, path: str) -> None:
+    assert [volume["name"] for volume in get(api, f"{path}?volume=logs").json["volumes"]] == ["logs"]
+    refused = get(api, f"{path}?volume=zzz")
+    assert (refused.status, refused.json["exit_code"]) == (409, 2)
+    assert refused.json["error"] == "there is no volume 'zzz' here; there is data, logs"
 
 
 def test_why_takes_any_bytes(api: HttpServer) -> None:
