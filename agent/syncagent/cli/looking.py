@@ -44,7 +44,7 @@ def conflicts(session: Session, is_json: bool, volume: str | None) -> int:
         say("no conflict copies")
     else:
         rows = [[item["path"], item["of"], item["origin"], size(item["size"])] for item in found]
-        say(*table(["COPY", "OF", "WRITTEN AT", "SIZE"], rows))
+        say(*table(["COPY", "OF", "WRITER", "SIZE"], rows))
         say("look at both, keep what is right under the first name, delete the copy")
     return exits.YES
 
@@ -85,14 +85,14 @@ def _problem(problem: dict[str, Any]) -> list[str]:
 def why(session: Session, volume: str | None, is_json: bool, path: str) -> int:
     """Tell all that is known of PATH: watched, ignored, held or queued, and which member lacks it."""
     content = session.client().get("/v1/why", volume=volume, path=_asked_path(path))
+    told = json.loads(content)
     if is_json:
         click.echo(content)
-        return exits.YES
-    told = json.loads(content)
-    say(f"{told['path']}: {told['state']}", *(f"  {line}" for line in told["details"]))
-    if told["lacking"]:
-        say(f"  not yet at: {', '.join(told['lacking'])}")
-    return exits.YES
+    else:
+        say(f"{told['path']}: {told['state']}", *(f"  {line}" for line in told["details"]))
+        if told["lacking"]:
+            say(f"  not yet at: {', '.join(told['lacking'])}")
+    return exits.FAILED if told["state"] == "unknown" else exits.YES
 
 
 def _asked_path(path: str) -> bytes:

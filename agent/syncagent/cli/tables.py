@@ -18,7 +18,7 @@ def plain_status(status: dict[str, Any]) -> list[str]:
     """Lines of text."""
     lines = []
     for volume in status["volumes"]:
-        lines += [_title(volume), f"  {verdict(volume)}"]
+        lines += [_title(volume), *(f"  {line}" for line in verdict(volume))]
         lines += [f"  {line}" for line in table(HEADINGS, replica_rows(volume, status["time"]))]
         lines.append("")
     lines += [f"trouble: {_trouble(trouble)}" for trouble in status.get("troubles", [])]
@@ -35,7 +35,7 @@ def rich_status(status: dict[str, Any]) -> Group:
     for volume in status["volumes"]:
         good = bool(volume["in_sync"])
         parts.append(Text(printable(_title(volume)), style="bold"))
-        parts.append(Text(f"  {printable(verdict(volume))}", style="green" if good else "yellow"))
+        parts += [Text(f"  {printable(line)}", style="green" if good else "yellow") for line in verdict(volume)]
         drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=False)
         for heading in HEADINGS:
             drawn.add_column(heading, overflow="ellipsis", no_wrap=True, min_width=5 if heading == "REPLICA" else None)
@@ -52,16 +52,16 @@ def replica_rows(volume: Volume, now: str) -> list[list[str]]:
     return [_row(replica, now) for replica in volume["replicas"]]
 
 
-def verdict(volume: Volume) -> str:
-    """In sync or not, and what a person has to look at."""
+def verdict(volume: Volume) -> list[str]:
+    """In sync or not and what a person has to look at; a second line says why the volume is halted."""
     words = ["in sync" if volume["in_sync"] else "not in sync"]
     if not volume["ready"]:
         words.append("not ready")
     if volume.get("pending"):
         words.append(f"{count(volume['pending'], 'entry')} to fetch")
     words += [f"{what} {volume[what]:,}" for what in ("conflicts", "problems", "held")]
-    text = ", ".join(words)
-    return f"{text}\n  halted: {volume['halt']}" if volume.get("halt") else text
+    lines = [", ".join(words)]
+    return [*lines, f"halted: {volume['halt']}"] if volume.get("halt") else lines
 
 
 def _title(volume: Volume) -> str:

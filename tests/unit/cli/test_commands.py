@@ -42,7 +42,10 @@ def test_status_shows_a_halt_and_an_escape_in_a_name_is_harmless(run: Run, contr
     control.volumes["data"].state = "halted"
     control.volumes["data"].halt = "the root is gone\x1b[2J; syncctl adopt data"
     _, out, _ = run("status")
-    assert "  halted: the root is gone\\x1b[2J; syncctl adopt data" in out
+    assert out.splitlines()[1:3] == [
+        "  not in sync, conflicts 0, problems 0, held 0",
+        "  halted: the root is gone\\x1b[2J; syncctl adopt data",
+    ]
 
 
 def test_check_tells_by_its_exit_code(run: Run, control: MemoryControl) -> None:
@@ -119,6 +122,8 @@ def test_members_forget_and_adopt(run: Run, control: MemoryControl) -> None:
     assert run("forget", "c", "--volume", "data")[:2] == (0, "c is no member of data any more\n")
     assert run("forget", "c") == (1, "", "syncctl: no member is called 'c'; see `syncctl members`\n")
     assert len(json.loads(run("members", "--json", "data")[1])["volumes"][0]["members"]) == 2
+    code, out, err = run("members", "zz")
+    assert (code, out, err) == (2, "", "syncctl: there is no volume 'zz' here; there is data\n")
     assert run("adopt", "data")[0] == 1
     control.volumes["data"].state = "halted"
     assert run("adopt", "data")[:2] == (0, "data is a new replica now\n")
@@ -143,7 +148,10 @@ def test_conflicts_and_problems(run: Run, control: MemoryControl) -> None:
     data = control.volumes["data"]
     data.conflicts = [ConflictStatus(path="x~b-1", of="x", origin="b", size=4)]
     data.problems = [ProblemStatus(code="busy", text="is being written", path="x", remedy="wait")]
-    assert "x~b-1" in run("conflicts", "data")[1]
+    assert [line.split() for line in run("conflicts", "data")[1].splitlines()[:2]] == [
+        ["COPY", "OF", "WRITER", "SIZE"],
+        ["x~b-1", "x", "b", "4", "B"],
+    ]
     assert run("problems")[:2] == (0, "retried: x: is being written (busy)\n  wait\n")
     data.problems[0].is_blocking = True
     code, out, _ = run("problems", "--json")
@@ -160,6 +168,9 @@ def test_why(run: Run, control: MemoryControl, tmp_path: Path, monkeypatch: pyte
     assert run("why", "./x")[1].startswith(f"{tmp_path}/x: watched")
     assert json.loads(run("why", "--json", str(tmp_path / "x"), "--volume", "data")[1])["lacking"] == ["c"]
     assert run("why", "x")[0] == 1
+    control.volumes["data"].paths = {b"nope": "unknown"}
+    assert run("why", "nope")[:2] == (1, "nope: unknown\n  a regular file\n  not yet at: c\n")
+    assert run("why", "--json", "nope")[0] == 1
 
 
 def test_rescan(run: Run, control: MemoryControl) -> None:

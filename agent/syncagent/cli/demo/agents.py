@@ -119,7 +119,7 @@ class Agent:
         """What its status says in a line."""
         try:
             lacking = f"; waits: {self.lacking}" if self.lacking else ""
-            return verdict(self.status()["volumes"][0]) + lacking
+            return "; ".join(verdict(self.status()["volumes"][0])) + lacking
         except CommandError as error:
             return str(error)
 
