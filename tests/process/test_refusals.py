@@ -1,4 +1,4 @@
-"""What an agent refuses, and what it tells about peers it cannot work with: a sentence, a remedy, the right exit code."""
+"""What an agent refuses, and what it says of peers it cannot work with: a sentence, a remedy, the right exit code."""
 
 from __future__ import annotations
 
