@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -241,3 +242,33 @@ def test_members_are_listed_and_forgotten(tmp_path: Path) -> None:
         assert {replica["name"] for replica in replicas} == {"a", "b"}
         cluster["c"].start()
         cluster.converge()
+
+
+def test_a_second_agent_on_the_same_volume_or_state_refuses_to_start(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "ab") as cluster:
+        a = cluster["a"]
+        (a.volume / "x").write_bytes(b"x")
+        cluster.converge()
+        a.kill()
+        a.start()
+        command = a.command()
+        elsewhere = [str(tmp_path / "other-state") if word == str(a.state) else word for word in command]
+        for words, cause in ((elsewhere, "another agent already has"), (command, "already uses the state directory")):
+            second = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+            assert second.returncode == 1
+            assert cause in second.stderr and "Traceback" not in second.stderr
+        cluster.converge()
+
+
+def test_wait_and_ready_tell_of_a_member_that_is_not_there(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "ab") as cluster:
+        a, b = cluster["a"], cluster["b"]
+        (a.volume / "x").write_bytes(b"x")
+        cluster.converge()
+        assert a.ctl("ready").returncode == 0
+        b.volume.rename(tmp_path / "away")
+        eventually(lambda: a.ctl("wait", "--timeout", "1").returncode == 5)
+        a.kill()
+        b.kill()
+        a.start()
+        assert a.ctl("ready").returncode == 1

@@ -53,6 +53,7 @@ class Agent:
         """One more volume."""
         self.volumes[volume.context.options.name] = volume
         self._by_id[volume.context.id] = volume
+        volume.expected = lambda: self.expected(volume)
 
     def take_volumes(self) -> list[Volume]:
         """Give up all volumes: nothing reaches them any more."""

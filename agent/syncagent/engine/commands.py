@@ -17,7 +17,7 @@ from syncagent.status import (
     WaitResult,
     WhyStatus,
 )
-from syncproto.version import covers_all
+from syncproto.version import Vector, covers_all
 
 if TYPE_CHECKING:
     from syncagent.engine.agent import Agent
@@ -84,20 +84,8 @@ class Commands:
             return WaitResult(
                 reached=False, cause="blocked" if blocked else "behind", members=members, missing=blocked or [text]
             )
-        names = membership.names()
-        lacking: list[str] = []
         away: list[str] = [f"{name}: {address} has never answered" for address in expected]
-        done = 1
-        for member in others:
-            if covers_all(membership.applied_of(member.incarnation), target.items()):
-                done += 1
-            elif membership.is_connected(member.incarnation):
-                entries, size = membership.behind(member.incarnation)
-                lacking.append(f"{name}: {names[member.incarnation]} lacks {entries} entries, {size} bytes")
-                if (heard := membership.heard.get(member.incarnation)) is not None and heard.is_held:
-                    blocked.append(f"{name}: {names[member.incarnation]} is held back: see 'syncctl status' there")
-            else:
-                away.append(f"{name}: {names[member.incarnation]} is not connected")
+        done, lacking = self._ask_members(volume, target, blocked, away)
         if wanted is not None and done >= wanted and not blocked:
             return WaitResult(reached=True, members=members)
         if blocked:
@@ -113,6 +101,28 @@ class Commands:
                 missing=[f"{name}: {done} of {wanted} members are there"],
             )
         return WaitResult(reached=True, members=members)
+
+    def _ask_members(
+        self, volume: Volume, target: Vector, blocked: list[str], away: list[str]
+    ) -> tuple[int, list[str]]:
+        """How many members have applied ``target``, this one too, and what the connected others lack of it."""
+        membership, name = volume.membership, volume.context.options.name
+        names, done, lacking = membership.names(), 1, []
+        for member in membership.others():
+            who, incarnation = f"{name}: {names[member.incarnation]}", member.incarnation
+            heard = membership.heard.get(incarnation)
+            if membership.is_halted(incarnation):
+                blocked.append(f"{who} is halted: see 'syncctl status' there")
+            elif covers_all(membership.applied_of(incarnation), target.items()):
+                done += 1
+            elif membership.is_connected(incarnation):
+                entries, size = membership.behind(incarnation)
+                lacking.append(f"{who} lacks {entries} entries, {size} bytes")
+                if heard is not None and heard.is_held:
+                    blocked.append(f"{who} is held back: see 'syncctl status' there")
+            else:
+                away.append(f"{who} is not connected")
+        return done, lacking
 
     def _blocked(self, volume: Volume) -> list[str]:
         """What needs a person before the volume can be equal everywhere."""

@@ -203,6 +203,13 @@ class Membership:
             return False
         return heard.applied == index.known and heard.digest == index.digest
 
+    def is_halted(self, incarnation: str) -> bool:
+        """Whether the member says of itself, by a digest of nothing, that its volume is halted."""
+        heard = self.heard.get(incarnation)
+        if heard is None or not self.is_connected(incarnation):
+            return False
+        return heard.is_held and heard.digest == NO_DIGEST != self._context.index.digest
+
     def behind(self, incarnation: str) -> tuple[int, int]:
         """How many entries and bytes the member has not applied, as far as is known here."""
         index, now = self._context.index, self._context.now

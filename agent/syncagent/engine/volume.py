@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from syncagent.core.brake import Brake
 from syncagent.core.dirty import DirtySet
@@ -91,6 +92,8 @@ class Volume:
         self.watch: Watch | None = None
         self.is_scanned = False
         self.is_ready = False
+        self.expected: Callable[[], list[str]] = list
+        """Configured addresses that have never answered; the agent, which knows them, puts the question here."""
         self._started = context.now
         self._next_root_check = 0.0
         self._next_scan = 0.0
@@ -318,9 +321,10 @@ class Volume:
         context = self.context
         if context.index.pending_count:
             return False
-        if context.views:
-            return all(view.is_pulled for view in context.views.values())
-        return not self.membership.others() or context.now - self._started > context.options.ready_wait
+        if not all(view.is_pulled for view in context.views.values()):
+            return False
+        away = [m for m in self.membership.others() if not self.membership.is_connected(m.incarnation)]
+        return not (away or self.expected()) or context.now - self._started > context.options.ready_wait
 
     def finish(self) -> None:
         """Acknowledge, make durable, commit once for all that was done, and tell."""
