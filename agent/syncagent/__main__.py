@@ -8,10 +8,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from syncagent import config, log
 from syncagent.config.values import did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -62,8 +65,19 @@ class UsageError(Exception):
     """The command line cannot be understood; one sentence a mistake."""
 
 
+class OutputFailed(Exception):
+    """Standard output cannot be written; the text says why."""
+
+
 class Parser(argparse.ArgumentParser):
     """Leaves mistakes to ``main``, which says them in one sentence each."""
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Unlike the library's own, raises OutputFailed and BrokenPipeError."""
+        if file is None:
+            _say(self.format_help())
+        else:
+            file.write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         sentence = message.removeprefix("argument ").replace(": expected one argument", " needs a value")
@@ -118,17 +132,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+        return EXIT_FAILED
+    except OutputFailed as error:
+        _drop_output()
+        sys.stderr.write(f"syncagent: {error}\n")
         return EXIT_FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:
     first = arguments[0] if arguments else ""
     if first in ("", "-h", "--help"):
-        (sys.stdout if first else sys.stderr).write(OVERVIEW)
-        return 0 if first else EXIT_USAGE
+        if not first:
+            sys.stderr.write(OVERVIEW)
+            return EXIT_USAGE
+        _say(OVERVIEW)
+        return 0
     if first == "--version":
-        sys.stdout.write(f"syncagent {_version()}\n")
+        _say(f"syncagent {_version()}\n")
         return 0
     command = COMMANDS.get(first)
     if command is None:
@@ -162,6 +183,25 @@ def _refuse(problems: list[str]) -> int:
     return EXIT_USAGE
 
 
+def _say(text: str) -> None:
+    """Write to standard output, at once. Raises OutputFailed, and BrokenPipeError when nobody reads it any more."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputFailed(f"standard output cannot be written: {reason}; make room, or send it elsewhere") from error
+
+
+def _drop_output() -> None:
+    """Nothing more may be written, also not when the interpreter ends, which would exit 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _version() -> str:
     from importlib.metadata import version  # slow to import, and only needed here
 
@@ -185,12 +225,11 @@ def _run(flags: argparse.Namespace) -> int:
 
 def _config(flags: argparse.Namespace) -> int:
     if flags.markdown:
-        sys.stdout.write(config.markdown())
+        _say(config.markdown())
         return 0
     del flags.markdown
     draft = config.draft_config(vars(flags), os.environ)
-    sys.stdout.write(config.listing(draft))
-    sys.stdout.flush()
+    _say(config.listing(draft))
     sys.stderr.write("".join(f"syncagent: warning: {log.printable(text)}\n" for text in draft.config.warnings))
     return _refuse(draft.problems) if draft.problems else 0
 

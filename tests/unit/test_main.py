@@ -153,3 +153,13 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["config", "--markdown"], ["config"]])
+def test_a_full_disk_is_told(tmp_path: Path, words: list[str]) -> None:
+    arguments = config_command(tmp_path) if words == ["config"] else words
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "syncagent", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    sentence = "standard output cannot be written: No space left on device; make room, or send it elsewhere"
+    assert (done.returncode, done.stderr) == (1, f"syncagent: {sentence}\n")

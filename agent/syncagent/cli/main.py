@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return exits.FAILED
     except Exception as error:  # the last resort: no traceback, unless it is asked for
+        if isinstance(error, OSError):
+            _drop_output()
         if _is_debug(given):
             raise
         complain(f"unexpected {type(error).__name__}: {error}; SYNCCTL_DEBUG=1 shows where")
@@ -106,7 +108,7 @@ def _is_debug(arguments: list[str]) -> bool:
 
 
 def _drop_output() -> None:
-    """Whoever read our output is gone: nothing more may be written, also not when the interpreter ends."""
+    """The output cannot be written: nothing more may be, also not when the interpreter ends, which would exit 120."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
