@@ -20,6 +20,7 @@ from pathlib import Path
 SOCKET_NAME = "agent.sock"
 NOTE_BYTES_MAX = 16 * 1024
 FALLBACK_ROOT = Path("/tmp")  # not TMPDIR: a service and a shell would differ in it
+REGISTER_ATTEMPTS = 10
 SUN_PATH_BYTES_MAX = 107
 """Longest path that fits into a Unix socket's address, without the NUL at its end."""
 
@@ -52,6 +53,13 @@ def register(name: str, socket_path: Path, environ: Mapping[str, str]) -> Path:
     Raises RunDirectoryRefused, and OSError when the directory cannot be written.
     """
     directory = run_directories(environ)[0]
+    for _ in range(REGISTER_ATTEMPTS - 1):
+        with suppress(FileNotFoundError):  # the last agent to end took the empty directory away meanwhile
+            return _leave_note(directory, name, socket_path)
+    return _leave_note(directory, name, socket_path)
+
+
+def _leave_note(directory: Path, name: str, socket_path: Path) -> Path:
     _make_own(directory)
     for note in directory.glob("*.json"):
         found = _read(note)
@@ -67,19 +75,19 @@ def register(name: str, socket_path: Path, environ: Mapping[str, str]) -> Path:
 
 
 def unregister(note: Path) -> None:
-    """Take the note away; it is no error if it is gone."""
+    """Take the note away, and the run directory if it was the last one; it is no error if they are gone."""
     with suppress(OSError):
         note.unlink(missing_ok=True)
+        os.rmdir(note.parent)  # refused by the kernel while there are notes of others
 
 
 def running_agents(environ: Mapping[str, str]) -> list[RunningAgent]:
     """Every agent of this user that answers, by name. Raises RunDirectoryRefused."""
     found = []
     for directory in run_directories(environ):
-        if not os.path.lexists(directory):
-            continue
-        _check_own(directory)
-        found += [agent for note in sorted(directory.glob("*.json")) if (agent := _read(note)) is not None]
+        with suppress(FileNotFoundError):  # no agent has been there, or the last one has just gone
+            _check_own(directory)
+            found += [agent for note in sorted(directory.glob("*.json")) if (agent := _read(note)) is not None]
     alive = {agent.socket: agent for agent in found if _is_process(agent.pid) and _answers(agent.socket)}
     return sorted(alive.values(), key=lambda agent: (agent.name, agent.pid))
 
@@ -159,9 +167,10 @@ def _make_own(directory: Path) -> None:
 
 
 def _check_own(directory: Path) -> None:
-    """Whoever can write here could make ``syncctl`` talk to a program of theirs."""
-    if _is_own_directory(directory):
-        if os.lstat(directory).st_mode & 0o077:
+    """Whoever can write here could make ``syncctl`` talk to a program of theirs. Raises FileNotFoundError too."""
+    found = os.lstat(directory)
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+        if found.st_mode & 0o077:
             os.chmod(directory, 0o700)
         return
     raise RunDirectoryRefused(

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +42,30 @@ def test_an_agent_is_found_until_it_is_unregistered(tmp_path: Path, environ: dic
         rendezvous.unregister(note)
         rendezvous.unregister(note)
         assert rendezvous.running_agents(environ) == []
+
+
+def test_the_last_one_takes_the_run_directory_away(tmp_path: Path, environ: dict[str, str]) -> None:
+    first = rendezvous.register("a", tmp_path / "a.sock", environ)
+    second = rendezvous.register("b", tmp_path / "b.sock", environ)
+    rendezvous.unregister(first)
+    assert os.listdir(first.parent) == [second.name]
+    rendezvous.unregister(second)
+    assert not first.parent.exists()
+    assert rendezvous.register("a", tmp_path / "a.sock", environ) == first
+
+
+def test_agents_that_end_while_others_begin(tmp_path: Path, environ: dict[str, str]) -> None:
+    def come_and_go(name: str) -> None:
+        for _ in range(200):
+            note = rendezvous.register(name, tmp_path / "gone.sock", environ)
+            assert rendezvous.running_agents(environ) == []
+            assert note.exists()
+            rendezvous.unregister(note)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(come_and_go, name) for name in ("a", "b")]:
+            done.result()
+    assert not (tmp_path / "syncagent").exists()
 
 
 def test_the_dead_are_ignored_and_swept_away_by_the_next(tmp_path: Path, environ: dict[str, str]) -> None:
