@@ -13,6 +13,9 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -23,19 +26,29 @@ from unit.cli.test_client import answering
 COMMAND = [sys.executable, "-m", "syncagent.cli.main"]
 
 
-def spawn(api: HttpServer, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+@contextmanager
+def spawned(api: HttpServer, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has ended, and its pipes too, whatever the test comes to."""
     assert api.address is not None
-    return subprocess.Popen([*COMMAND, "--agent", api.address, *arguments], **options)  # type: ignore[call-overload,no-any-return]
+    with subprocess.Popen([*COMMAND, "--agent", api.address, *arguments], **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def on_terminal(api: HttpServer, *arguments: str, until: bytes) -> tuple[subprocess.Popen[bytes], bytes, int]:
+@contextmanager
+def on_terminal(api: HttpServer, *arguments: str, until: bytes) -> Iterator[tuple[subprocess.Popen[bytes], bytes, int]]:
     """Run on a terminal of 80 columns until it has written ``until``."""
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
-    process = spawn(api, *arguments, stdin=follower, stdout=follower, stderr=follower, env=environment)
-    os.close(follower)
-    return process, read_until(leader, until), leader
+    try:
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+        with spawned(api, *arguments, stdin=follower, stdout=follower, stderr=follower, env=environment) as process:
+            os.close(follower)  # reading ends when the process does
+            yield process, read_until(leader, until), leader
+    finally:
+        os.close(leader)
 
 
 def read_until(leader: int, until: bytes) -> bytes:
@@ -56,9 +69,8 @@ def read_until(leader: int, until: bytes) -> bytes:
 def test_a_reader_that_goes_away_is_no_traceback(api: HttpServer) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    process = spawn(api, "status", stdout=writer, stderr=subprocess.PIPE)
-    os.close(writer)
-    _, err = process.communicate(timeout=20)
+    with os.fdopen(writer, "wb") as pipe, spawned(api, "status", stdout=pipe, stderr=subprocess.PIPE) as process:
+        _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (1, b"")
 
 
@@ -72,8 +84,7 @@ def test_closed_standard_output_is_no_traceback(api: HttpServer) -> None:
 
 
 def test_a_full_disk_is_told(api: HttpServer) -> None:
-    with open("/dev/full", "wb") as full:
-        process = spawn(api, "status", stdout=full, stderr=subprocess.PIPE)
+    with open("/dev/full", "wb") as full, spawned(api, "status", stdout=full, stderr=subprocess.PIPE) as process:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 1
     assert err.startswith(b"syncctl: ")
@@ -83,43 +94,40 @@ def test_a_full_disk_is_told(api: HttpServer) -> None:
 
 def test_an_interrupted_wait(api: HttpServer, control: MemoryControl) -> None:
     control.change("data")
-    process = spawn(api, "wait", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 20
-    while control.checks < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    with spawned(api, "wait", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 20
+        while control.checks < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err.strip()) == (130, b"", b"")
 
 
 def test_the_table_on_a_terminal_fits_80_columns(api: HttpServer, control: MemoryControl) -> None:
     control.volumes["data"].members["a-name-" * 9] = MemoryMember(0, connected=False)
-    process, seen, leader = on_terminal(api, "status", until=b"\xe2\x80\xa6")
-    assert process.wait(timeout=20) == 0
-    os.close(leader)
+    with on_terminal(api, "status", until=b"\xe2\x80\xa6") as (process, seen, _):
+        assert process.wait(timeout=20) == 0
     plain = re.sub(rb"\x1b\[[0-9;]*m", b"", seen).decode()
     assert plain.encode() != seen
     assert max(len(line.rstrip()) for line in plain.splitlines()) <= 80
 
 
 def test_watch_shows_changes_until_ctrl_c(api: HttpServer, control: MemoryControl) -> None:
-    process, _, leader = on_terminal(api, "status", "--watch", until=b"in sync")
-    control.change("data")
-    read_until(leader, b"behind")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
-    os.close(leader)
+    with on_terminal(api, "status", "--watch", until=b"in sync") as (process, _, leader):
+        control.change("data")
+        read_until(leader, b"behind")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
 
 
 def test_wait_tells_a_person_what_is_missing(api: HttpServer, control: MemoryControl) -> None:
     control.change("data")
-    process, _, leader = on_terminal(api, "wait", until=b"b lacks 1 entry, 1.0 kB")
-    control.apply_all("data", "b")
-    control.apply_all("data", "c")
-    read_until(leader, b"in sync: all 3 members")
-    assert process.wait(timeout=20) == 0
-    os.close(leader)
+    with on_terminal(api, "wait", until=b"b lacks 1 entry, 1.0 kB") as (process, _, leader):
+        control.apply_all("data", "b")
+        control.apply_all("data", "c")
+        read_until(leader, b"in sync: all 3 members")
+        assert process.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize(("variable", "traceback"), [("", False), ("1", True)])
