@@ -111,13 +111,20 @@ class Cluster:
         return self.nodes[name]
 
     def __enter__(self) -> Cluster:
-        for node in self.nodes.values():
-            node.start()
+        try:
+            for node in self.nodes.values():
+                node.start()
+        except BaseException:  # nobody leaves what was not entered
+            self._kill()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
         for node in self.nodes.values():
             if node.process is not None:
                 node.kill()
