@@ -96,12 +96,8 @@ class Exchange(Local):
         theirs: dict[Path, list[Entry]] = {}
         for entry in entries:
             theirs.setdefault(entry.path, []).append(entry)
-        gone = {
-            ours.path
-            for ours in self.state.changed_since(0)
-            if not is_news(ours, known)
-            and not any(each.dot == ours.dot or each.has_seen(ours) for each in theirs.get(ours.path, ()))
-        }
+        every = self.state.changed_since(0)
+        gone = {e.path for e in every if not is_news(e, known) and not _has(theirs.get(e.path, []), e, known)}
         return sorted(gone, key=lambda path: (-path.count(b"/"), path))
 
     def drop_collected(self, path: Path, known: Vector) -> None:
@@ -156,3 +152,11 @@ class Exchange(Local):
         self._merge_metadata(over.path, over.metadata)
         if here := self.state.entry(over.path):
             self._mint(here.path, content_of(here), over.stamp + 1, here, over)
+
+
+def _has(theirs: list[Entry], ours: Entry, known: Vector) -> bool:
+    """Whether a source still has an entry that it knows, or what replaced it, with its register or a better one."""
+    if not any(each.dot == ours.dot or each.has_seen(ours) for each in theirs):
+        return False
+    best = max(each.metadata.rank for each in theirs)
+    return best >= ours.metadata.rank or not covers(known, ours.metadata.dot)

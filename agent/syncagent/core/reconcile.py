@@ -123,6 +123,7 @@ class Reconciler(Exchange):
             self._put(entry)
         elif entry.has_seen(here):
             self._put(entry.with_metadata(here.metadata))
+            self._tell_what_a_tombstone_had(here, entry)
         else:
             self._resolve(here, entry)
         self._keep_the_tree_whole(entry.path, clamped(clock))
@@ -134,10 +135,14 @@ class Reconciler(Exchange):
         if is_equal:  # nothing to preserve, so the join hides nothing
             winner = winner.joined_with(loser)
         self._put(winner.with_metadata(loser.metadata))
-        if not loser.is_live and loser.metadata.rank > winner.metadata.rank:
-            self._mint_metadata_again(loser.path)
+        self._tell_what_a_tombstone_had(loser, winner)
         if loser.is_live and not is_equal:
             self._keep_the_loser(loser, winner)
+
+    def _tell_what_a_tombstone_had(self, loser: Entry, winner: Entry) -> None:
+        """Rule 15: a register that was taken over from a tombstone, which others may have dropped."""
+        if not loser.is_live and loser.metadata.rank > winner.metadata.rank:
+            self._mint_metadata_again(loser.path)
 
     def _keep_the_loser(self, loser: Entry, winner: Entry) -> None:
         if not winner.is_live:  # what lives survives a delete that had not seen it
