@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from syncagent.core import plan
@@ -23,15 +23,20 @@ from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import parent
 
 _NO_LINK_ERRORS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES, errno.EXDEV, errno.ENOSYS})
+_BORN_MAX = 100_000
 _OWNER_MAY_RENAME = stat.S_IWUSR | stat.S_IXUSR
 
 
 @dataclass(slots=True)
 class Touched:
-    """What is not durable yet: directories whose names changed, and times that directories shall get at last."""
+    """What is not durable yet: directories whose names changed.
 
-    directories: set[Path]
-    times: dict[Path, int]
+    ``born``: directories that were made here a while ago, with their times. What is placed in them later belongs to the
+    first copy and leaves their time as it is, unless somebody else has changed something there.
+    """
+
+    directories: set[Path] = field(default_factory=set)
+    born: dict[Path, int] = field(default_factory=dict)
 
 
 class Batch:
@@ -86,8 +91,21 @@ class Batch:
 
     def _put(self, staging: int, staged: bytes, fd: int, place: Place) -> Applied:
         before = stat_key(os.fstat(fd))
-        displaced = self._arrival.put(staging, staged, place)
+        with self._keeping_time(place):
+            displaced = self._arrival.put(staging, staged, place)
         return _applied(place.path, fd, before, displaced)
+
+    @contextmanager
+    def _keeping_time(self, place: Place) -> Iterator[None]:
+        """What is placed in a directory during its first copy does not count as a change of it."""
+        mtime_ns = self._touched.born.get(parent(place.path))
+        if mtime_ns is not None and os.fstat(place.directory).st_mtime_ns != mtime_ns:
+            del self._touched.born[parent(place.path)]
+            mtime_ns = None
+        yield
+        if mtime_ns is not None:
+            with suppress(OSError):  # it has another owner by now
+                os.utime(anchor(place.directory), ns=(mtime_ns, mtime_ns))
 
     def _make_symlink(self, step: plan.MakeSymlink, place: Place) -> Applied:
         place.require()
@@ -111,12 +129,16 @@ class Batch:
                 mode = stat.S_IMODE(os.fstat(fd).st_mode)
                 if mode & _OWNER_MAY_RENAME != _OWNER_MAY_RENAME:
                     os.chmod(anchor(fd), mode | _OWNER_MAY_RENAME)
-                self._arrival.put(staging, staged, place)
+                with self._keeping_time(place):
+                    self._arrival.put(staging, staged, place)
                 if mode & _OWNER_MAY_RENAME != _OWNER_MAY_RENAME:
                     os.chmod(anchor(fd), mode)
                 self._touched.directories.add(step.path)
                 if step.mtime_ns is not None:
-                    self._touched.times[step.path] = step.mtime_ns
+                    with suppress(PermissionError):
+                        os.utime(anchor(fd), ns=(step.mtime_ns, step.mtime_ns))
+                    if len(self._touched.born) < _BORN_MAX:
+                        self._touched.born[step.path] = step.mtime_ns
                 return _applied(step.path, fd, None)
 
     def _dress(self, fd: int, place: Place, attributes: Attributes | None, mtime_ns: int | None) -> None:
@@ -231,7 +253,8 @@ class Batch:
         expect = place.expected()
         with opened_place(self._root, step.to, None) as to:
             self._touched.directories.add(parent(step.to))
-            self._arrival.move(place, to)
+            with self._keeping_time(to):
+                self._arrival.move(place, to)
             applied = _look(to, expect)
         self._renew(step.to, expect, applied.stat)
         return applied

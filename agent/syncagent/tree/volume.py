@@ -24,7 +24,7 @@ from syncagent.tree.leftovers import sweep
 from syncagent.tree.parts import Parts
 from syncagent.tree.staging import Staging
 from syncagent.tree.steps import Batch, Touched
-from syncproto.model import Manifest, Path
+from syncproto.model import Attributes, Manifest, Path
 from syncproto.paths import RESERVED_NAME, parent, why_not_canonical
 
 WHOLE_SYSTEM_FROM = 32
@@ -44,7 +44,7 @@ class VolumeTree:
         self._parts = Parts(self._staging)
         self._displaced = Displaced(self._root, clock)
         self._arrival = Arrival(self._staging, self._displaced)
-        self._touched = Touched(set(), {})
+        self._touched = Touched()
         self._lock = threading.RLock()
         self._is_swept = False
 
@@ -80,6 +80,17 @@ class VolumeTree:
         """Mark the root. Raises ``OSError``."""
         self._root.require_same()
         markers.write(self._root.path, marker)
+
+    def dress_root(self, attributes: Attributes) -> Attributes:
+        """Give the root this mode and owner, as far as permitted; gives what it has then. Raises ``OSError``."""
+        self._root.require_same()
+        with suppress(PermissionError):
+            os.fchown(self._root.fd, attributes.uid, attributes.gid)
+        special = os.fstat(self._root.fd).st_mode & 0o7000
+        with suppress(PermissionError):
+            os.fchmod(self._root.fd, attributes.mode | special)
+        found = os.fstat(self._root.fd)
+        return Attributes(found.st_mode & 0o777, found.st_uid, found.st_gid)
 
     # -- steps -----------------------------------------------------------------------------------------
 
@@ -124,28 +135,21 @@ class VolumeTree:
         """Make all that was applied since the last call durable: one fsync per directory touched."""
         with self._lock:
             self._root.require_same()
-            touched, self._touched = self._touched, Touched(set(), {})
-            paths = sorted(touched.directories | touched.times.keys(), reverse=True)
-            is_large = len(paths) >= WHOLE_SYSTEM_FROM
-            for path in paths:
-                self._flush_directory(path, touched.times.get(path), is_synced=not is_large)
-            if is_large:
+            touched, self._touched = self._touched, Touched(born=self._touched.born)
+            if len(touched.directories) >= WHOLE_SYSTEM_FROM:
                 sync_file_system(self._root.fd)
                 self.counters.file_system_syncs += 1
+            else:
+                for path in sorted(touched.directories, reverse=True):
+                    self._flush_directory(path)
             for path in map(parent, self._settle(is_last=False)):
-                self._flush_directory(path, None)
+                self._flush_directory(path)
 
-    def _flush_directory(self, path: Path, mtime_ns: int | None, *, is_synced: bool = True) -> None:
-        if mtime_ns is None and not is_synced:
-            return
+    def _flush_directory(self, path: Path) -> None:
         try:
             with self._root.opened(path, DIRECTORY) as fd:
-                if mtime_ns is not None:
-                    with suppress(PermissionError):  # it has another owner by now
-                        os.utime(fd, ns=(mtime_ns, mtime_ns))
-                if is_synced:
-                    os.fsync(fd)
-                    self.counters.directory_fsyncs += 1
+                os.fsync(fd)
+                self.counters.directory_fsyncs += 1
         except PermissionError:
             # It may be entered but not read: the file system it is on can still be flushed.
             sync_file_system(self._root.fd)
@@ -229,6 +233,7 @@ class VolumeTree:
             self._parts.drop(digests)
             if digests is None:
                 self._staging.forget_all()
+                self._touched.born.clear()
             with self._staging.opened_if_there() as directory:
                 if directory is not None:
                     if digests is None:
