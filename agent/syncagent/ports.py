@@ -222,6 +222,9 @@ class Tree(Protocol):
     def write_marker(self, marker: Marker) -> None:
         """Mark the root. Raises ``OSError``."""
 
+    def dress_root(self, attributes: Attributes) -> Attributes:
+        """Give the root this mode and owner, as far as permitted; gives what it has then. Raises ``OSError``."""
+
     def apply(self, steps: Sequence[Step]) -> list[Outcome]:
         """Do the steps in order up to the first that is not ``Applied``; that outcome is the last of the list."""
 

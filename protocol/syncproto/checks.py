@@ -170,6 +170,7 @@ def _check_members(members: Members, _: Sequence[bytes]) -> None:
     if len({member.incarnation for member in members.members}) != len(members.members):
         raise DecodeError("a member is listed twice")
     _check_vector(members.released)
+    _check_metadata(members.root)
     for member in members.members:
         check_origin(member.incarnation)
         _check_printable("member", member.name)

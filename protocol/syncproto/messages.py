@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 
 from syncproto import limits
-from syncproto.model import Chunk, Counter, Entry, Member, Origin, Stamp
+from syncproto.model import Chunk, Counter, Entry, Member, Metadata, Origin, Stamp
 
 VolumeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Digest = Annotated[bytes, Meta(min_length=limits.DIGEST_BYTES, max_length=limits.DIGEST_BYTES)]
@@ -122,11 +122,12 @@ class BarrierReply(Message, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Members(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="members"):
-    """The sender's whole member list of a volume, and up to where a person released deletes from the brake."""
+    """The sender's whole member list of a volume, up to where a person released deletes, and the root's register."""
 
     volume: VolumeId
     members: Annotated[tuple[Member, ...], Meta(max_length=limits.MEMBERS_MAX)]
     released: WireVector
+    root: Metadata
 
 
 class Pull(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="pull"):

@@ -272,3 +272,30 @@ def test_wait_and_ready_tell_of_a_member_that_is_not_there(tmp_path: Path) -> No
         b.kill()
         a.start()
         assert a.ctl("ready").returncode == 1
+
+
+def test_the_roots_mode_and_owner_travel_too(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "ab") as cluster:
+        a, b = cluster.volumes()
+        (a / "x").write_bytes(b"x")
+        cluster.converge()
+        a.chmod(0o750)
+        eventually(lambda: b.stat().st_mode & 0o777 == 0o750)
+        b.chmod(0o711)
+        eventually(lambda: a.stat().st_mode & 0o777 == 0o711)
+        if os.geteuid() == 0:
+            os.chown(a, 1234, 1234)
+            eventually(lambda: (b.stat().st_uid, b.stat().st_gid) == (1234, 1234))
+        cluster.converge()
+
+
+def test_a_new_replica_takes_over_the_root_of_one_with_files(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, "ab")
+    a, b = cluster.volumes()
+    (a / "x").write_bytes(b"x")
+    a.chmod(0o700)
+    b.chmod(0o755)
+    with cluster:
+        cluster.converge()
+        eventually(lambda: b.stat().st_mode & 0o777 == 0o700)
+        assert a.stat().st_mode & 0o777 == 0o700

@@ -76,6 +76,15 @@ class MemoryTree(MemoryStaging):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         self._volume.markers[self._volume.root.inode] = marker
 
+    def dress_root(self, attributes: Attributes) -> Attributes:
+        """Give the root this mode and owner, as far as permitted; gives what it has then."""
+        self._require_usable()
+        root = self._volume.root
+        if self._volume.may_chown:
+            root.uid, root.gid = attributes.uid, attributes.gid
+        root.mode = root.mode & ~0o777 | attributes.mode
+        return Attributes(root.mode & 0o777, root.uid, root.gid)
+
     # -- steps -----------------------------------------------------------------------------------------
 
     def apply(self, steps: Sequence[Step]) -> list[Outcome]:

@@ -202,6 +202,7 @@ class Identity:
             if member.incarnation == old and not member.is_gone:
                 index.put_member(gone(member, context.clock.wall_ns()))
         context.residues.clear()
+        volume.membership.root.reset()
         volume.lookout.reset()
         volume.walker.reset()
         self._begin_joining()

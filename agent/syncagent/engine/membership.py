@@ -11,6 +11,7 @@ import msgspec
 from syncagent.core.members import display_names, gone, merge_members, present
 from syncagent.engine.context import Context, PeerView
 from syncagent.engine.problems import rfc3339
+from syncagent.engine.rooting import RootAttributes
 from syncproto.limits import SILENCE_SECONDS
 from syncproto.messages import Members, Relayed, VolumeState
 from syncproto.model import Member
@@ -43,6 +44,7 @@ class Membership:
         self._behind: dict[str, tuple[float, int, int]] = {}
         self._in_step_at: dict[str, float] = {}
         self._lost_at: dict[str, float] = {}
+        self.root = RootAttributes(context)
 
     def enlist(self) -> None:
         """Put this replica on the list, or back on it."""
@@ -80,6 +82,7 @@ class Membership:
             self.enlist()
         released = merge(self.released, message.released)
         is_news = bool(news) or released != self.released
+        is_news |= self.root.heard(message.root)
         if released != self.released:
             self.set_released(released)
         self._context.is_changed |= is_news
@@ -87,7 +90,7 @@ class Membership:
 
     def list_message(self) -> Members:
         """The whole list."""
-        return Members(self._context.id, tuple(self._context.index.members()), self.released)
+        return Members(self._context.id, tuple(self._context.index.members()), self.released, self.root.register)
 
     @property
     def released(self) -> Vector:

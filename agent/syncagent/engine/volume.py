@@ -8,6 +8,7 @@ from collections.abc import Callable
 from syncagent.core.brake import Brake
 from syncagent.core.dirty import DirtySet
 from syncagent.core.ignore import IGNORE_FILE
+from syncagent.core.plan import StatKey
 from syncagent.core.reconcile import Reconciler
 from syncagent.engine.applying import Applier
 from syncagent.engine.context import Context, PeerView, VolumeOptions
@@ -64,7 +65,7 @@ class Volume:
         self.hints = Hints(around.post, self.on_hint)
         self.brake = Brake(options.brake)
         self.remote_brake = Brake(options.brake)
-        self.walker = Walker(context, changed=self._path_changed)
+        self.walker = Walker(context, changed=self._path_changed, root_listed=self._root_listed)
         self.lookout = Lookout(
             context,
             self.brake,
@@ -201,6 +202,10 @@ class Volume:
         self.applier.styler.later(path)
         if path == IGNORE_FILE:
             self._load_rules()
+
+    def _root_listed(self, stat: StatKey, has_children: bool) -> None:
+        if self.membership.root.observed(stat, has_children=has_children):
+            self.tell_members()
 
     def _load_rules(self) -> None:
         if load_rules(self.context) and self.is_scanned:

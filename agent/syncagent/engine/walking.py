@@ -26,8 +26,11 @@ RETRY_SECONDS = 10.0
 class Walker:
     """Directories still to be listed. A full walk goes down everywhere, a walk of a new directory only into the new."""
 
-    def __init__(self, context: Context, *, changed: Callable[[Path], None]) -> None:
+    def __init__(
+        self, context: Context, *, changed: Callable[[Path], None], root_listed: Callable[[StatKey, bool], None]
+    ) -> None:
         self._context = context
+        self._root_listed = root_listed
         self._changed = changed
         self.lookout: Lookout | None = None
         self._queue: deque[Path] = deque()
@@ -119,6 +122,8 @@ class Walker:
             self.start_full()  # nobody knows what it missed below
             return
         context.problems.clear("unreadable", path)
+        if not path:
+            self._root_listed(listing.stat, bool(listing.children))
         self.directories += 1
         rows = {row.entry.path.rpartition(b"/")[2]: row for row in context.index.children(path)}
         strangers = set()

@@ -69,7 +69,15 @@ SAMPLES: list[tuple[AnyMessage, tuple[bytes, ...]]] = [
         ),
         (),
     ),
-    (Members(VOLUME, (Member("a.1", "a"), Member("b.1", "b", "receive-only", 5, 6, True)), {"a.1": 4}), ()),
+    (
+        Members(
+            VOLUME,
+            (Member("a.1", "a"), Member("b.1", "b", "receive-only", 5, 6, True)),
+            {"a.1": 4},
+            Metadata(ATTRIBUTES, 3, "a.1", 1, ("a.1", 1)),
+        ),
+        (),
+    ),
     (Barrier(VOLUME, b"barrier1", 3), ()),
     (BarrierReply(VOLUME, b"barrier1", {"a.1": 1}), ()),
     (PULL, ()),
