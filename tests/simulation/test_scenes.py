@@ -1,0 +1,169 @@
+"""One small run for each situation that users ask about first."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.scenes import Scene
+from syncagent.core.brake import BrakeLimit
+from syncproto.model import Path
+
+
+def only_copy(tree: dict[Path, bytes | None]) -> bytes | None:
+    """The content of the one conflict copy."""
+    (copy,) = [path for path in tree if b"~" in path]
+    return tree[copy]
+
+
+def test_a_rename_here_and_an_edit_there_keep_both() -> None:
+    scene = Scene()
+    scene.write("a", b"old", b"first")
+    scene.wait()
+    scene.part()
+    scene.rename("a", b"old", b"new")
+    scene.write("b", b"old", b"edited")
+    scene.wait()
+    assert scene.end() == {b"new": b"first", b"old": b"edited"}
+
+
+def test_a_directory_deleted_here_stays_for_a_child_made_there() -> None:
+    scene = Scene()
+    scene.write("a", b"d/old", b"old")
+    scene.wait()
+    scene.part()
+    scene.delete("a", b"d")
+    scene.write("b", b"d/new", b"new")
+    scene.wait()
+    assert scene.end() == {b"d": None, b"d/new": b"new"}
+
+
+def test_a_file_and_a_directory_of_one_name_keep_both() -> None:
+    scene = Scene()
+    scene.part()
+    scene.write("a", b"x", b"file")
+    scene.write("b", b"x/z", b"child")
+    scene.wait()
+    tree = scene.end()
+    assert tree[b"x"] is None and tree[b"x/z"] == b"child"
+    assert len(tree) == 3 and only_copy(tree) == b"file"
+
+
+def test_edits_of_one_file_leave_one_copy_however_many_resolve_it() -> None:
+    scene = Scene("abc")
+    scene.write("a", b"x", b"first")
+    scene.wait()
+    scene.part()
+    scene.write("a", b"x", b"by a")
+    scene.wait(0.1)
+    scene.write("b", b"x", b"by b")
+    scene.wait()
+    tree = scene.end()
+    assert tree[b"x"] == b"by b"
+    assert len(tree) == 2 and only_copy(tree) == b"by a"
+
+
+@pytest.mark.parametrize("fuse", range(1, 18))
+def test_a_kill_between_any_two_effects_leaves_no_trace(fuse: int) -> None:
+    scene = Scene()
+    scene.write("a", b"x", b"first")
+    scene.write("a", b"d/y", b"other")
+    scene.wait()
+    scene["b"].fuse = fuse
+    scene.write("a", b"x", b"second")
+    scene.rename("a", b"d/y", b"d/z")
+    scene.wait()
+    assert not scene["b"].is_running
+    assert scene.end() == {b"x": b"second", b"d": None, b"d/z": b"other"}
+
+
+def test_who_missed_a_delete_that_all_others_have_forgotten_brings_nothing_back() -> None:
+    scene = Scene("abc")
+    scene.write("a", b"d/gone", b"gone")
+    scene.write("a", b"kept", b"kept")
+    scene.wait()
+    scene["c"].kill()
+    scene.wait(12.0)
+    for name in "ab":
+        agent = scene[name].agent
+        assert agent is not None
+        agent.commands.forget(None, "c")
+    scene.delete("a", b"d")
+    scene.write("a", b"d/anew", b"anew")
+    scene.write("c", b"edited", b"while away")
+    scene.wait(25.0)
+    assert not list(scene["a"].engine.context.index.tombstones())
+    scene["c"].start()
+    assert scene.end() == {b"d": None, b"d/anew": b"anew", b"kept": b"kept", b"edited": b"while away"}
+
+
+def test_without_its_index_a_replica_is_united_with_the_others() -> None:
+    scene = Scene()
+    scene.write("a", b"same", b"same")
+    scene.write("a", b"edited", b"before")
+    scene.wait()
+    scene["b"].kill()
+    scene["b"].lose_index()
+    scene.ledger.is_memory_lost = True
+    scene.write("b", b"edited", b"while down")
+    scene.write("b", b"new", b"new")
+    scene["b"].start()
+    scene.wait()
+    tree = scene.end()
+    assert tree[b"same"] == b"same" and tree[b"new"] == b"new" and tree[b"edited"] == b"before"
+    assert len(tree) == 4 and only_copy(tree) == b"while down"
+
+
+@pytest.mark.parametrize("order", ["release", "revert"])
+def test_a_mass_of_deletes_is_held_and_a_person_decides(order: str) -> None:
+    scene = Scene(brake=BrakeLimit(count=2, percent=10))
+    paths = [b"f%d" % number for number in range(6)]
+    for path in paths:
+        scene.write("a", path, path)
+    scene.wait()
+    full = scene.tree("b")
+    for path in paths[:5]:
+        scene.delete("a", path)
+    scene.write("a", b"new", b"new")
+    scene.wait(3.0)
+    agent = scene["a"].agent
+    assert agent is not None
+    assert len(agent.commands.held(None)) == 5
+    assert scene.tree("b").keys() == full.keys() | {b"new"}
+    getattr(agent.commands, order)(None)
+    scene.wait(3.0)
+    kept = paths if order == "revert" else paths[5:]
+    if order == "revert":
+        scene.ledger.is_memory_lost = True  # what was deleted knowingly is back, as was ordered
+    assert scene.end() == {b"new": b"new"} | {path: path for path in kept}
+
+
+def test_what_was_replaced_before_anybody_fetched_it_holds_nobody_up() -> None:
+    scene = Scene("abc")
+    scene.part()
+    big = bytes(300_000)
+    scene.write("a", b"x", b"lost to b" + big)
+    scene.wait(0.1)
+    scene.write("b", b"x", b"by b")
+    scene.wait()
+    scene.world.network.heal("a", "c")
+    while not list(scene["c"].engine.context.index.pending()):
+        scene.wait(0.001)
+    scene.part()
+    scene.wait()
+    scene.delete("a", b"x")
+    scene.wait()
+    assert scene.end() == {b"x": b"by b"}
+
+
+def test_an_unmounted_volume_deletes_nothing() -> None:
+    scene = Scene()
+    scene.write("a", b"x", b"x")
+    scene.wait()
+    root = scene["b"].volume.root
+    scene["b"].volume.replace_root()
+    scene.wait(3.0)
+    scene.write("a", b"y", b"y")
+    scene.wait(3.0)
+    assert scene.tree("b") == {} and set(scene.tree("a")) == {b"x", b"y"}
+    scene["b"].volume.restore_root(root)
+    assert scene.end() == {b"x": b"x", b"y": b"y"}
