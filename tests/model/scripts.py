@@ -42,6 +42,12 @@ SCRIPTS = {
         A writes x  # must outrank what the tombstone had outranked
         B returns now
         expect x write 1""",
+    "begun anew with a mode": """A B
+        A writes x; B pulls A; A deletes x; B pulls A; A pulls B; A collects  # B keeps the tombstone
+        A clock -999
+        A writes x; A chmods x 600  # must outrank the mode of what was deleted
+        B pulls A
+        expect x mode 600""",
     "half a rename and a death": """A B C
         A writes x; B pulls A; A half-renames x y; B pulls A; A dies now""",
     "a new directory and an old delete": """A B C

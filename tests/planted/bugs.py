@@ -224,7 +224,7 @@ BUGS = [
         LOCAL,
         "(current.stamp if current else self.state.floor) + 1",
         "current.stamp + 1 if current else 0",
-        "begun anew",
+        "begun anew with a mode",
     ),
     Bug(
         "GC_NO_FENCE",
