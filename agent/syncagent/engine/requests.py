@@ -77,7 +77,7 @@ class Requests:
         ]
         if not able:
             return None
-        dot = next(iter(want.dots), ("", 0))
+        dot = min(want.dots, default=("", 0))
 
         def preference(view: PeerView) -> tuple[bool, int]:
             has_applied = view.state is not None and covers(view.state.applied, dot)
