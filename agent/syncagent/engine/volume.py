@@ -25,6 +25,7 @@ from syncagent.engine.routing import Router
 from syncagent.engine.ruling import load_rules
 from syncagent.engine.stating import Herald
 from syncagent.engine.surroundings import Hints, Surroundings, Watch
+from syncagent.engine.tidying import Tidier
 from syncagent.engine.waiting import Barriers
 from syncagent.engine.walking import Walker
 from syncagent.ports import DirtyPath, PeerMessage, PeerUp, Scanner, Tree, WatchLost
@@ -35,7 +36,6 @@ from syncproto.version import Dot, Vector
 log = logging.getLogger("syncagent.engine")
 
 ROOT_CHECK_SECONDS = 0.5
-COLLECT_SECONDS = 10.0
 TURNS_MAX = 8
 
 
@@ -98,7 +98,7 @@ class Volume:
         self._started = context.now
         self._next_root_check = 0.0
         self._next_scan = 0.0
-        self._next_collect = context.now + COLLECT_SECONDS
+        self._tidier = Tidier(self)
         self._told: tuple[int, Vector] = (0, {})
         self.lost_contents: dict[Path, float] = {}
         self.held_since: float | None = None
@@ -269,9 +269,7 @@ class Volume:
         self.finish()
         self.barriers.run()
         self.herald.run()
-        if now >= self._next_collect:
-            self._next_collect = now + COLLECT_SECONDS
-            self._tidy()
+        self._tidier.run()
         if now >= self._next_scan and self.is_scanned and not context.halt:
             self._next_scan = now + self._scan_interval()
             self.walker.start_full()
@@ -283,7 +281,7 @@ class Volume:
     def next_due(self) -> float:
         """When ``run`` must be called again, if nothing comes in before."""
         context = self.context
-        times: list[float | None] = [self._next_root_check, self._next_collect, self.herald.next_due()]
+        times: list[float | None] = [self._next_root_check, self._tidier.next_due(), self.herald.next_due()]
         if not context.halt:
             times += [self.lookout.next_due(), self.applier.next_due(), self.receiver.next_due()]
             times.append(self.barriers.next_due())
@@ -343,6 +341,8 @@ class Volume:
         is_told = index.applied != self._told[1] or index.sequence != self._told[0]
         index.commit(durable=is_told)
         self._told = index.sequence, index.applied
+        if context.is_applied:
+            self._tidier.applied()
         context.is_changed = context.is_applied = False
         self.publisher.push()
         context.moved.clear()
@@ -373,26 +373,3 @@ class Volume:
             or self.context.problems.is_blocking()
             or not self.is_scanned
         )
-
-    def _tidy(self) -> None:
-        """Now and then: drop what nobody needs any more."""
-        context, index = self.context, self.context.index
-        members = index.members()
-        self.membership.look_for_namesakes()
-        self.membership.retire_the_long_silent()
-        if index.members() != members:
-            self.tell_members()
-        self.fetcher.drop_unwanted()
-        if context.halt or not self.is_quiet():
-            return
-        if index.pending_count and not len(self.fetcher):
-            self.applier.sweep()
-        others = [self.membership.applied_of(member.incarnation) for member in self.membership.others()]
-        if context.reconciler.collect(others):
-            context.is_changed = True
-        if not index.pending_count and not len(self.fetcher) and self.identity.check():
-            index.prune_manifests()
-            try:
-                context.tree.unstage(None)
-            except OSError as error:
-                log.warning("volume %s: staging cannot be cleared: %s", context.options.name, error.strerror or error)
