@@ -41,6 +41,8 @@ class Node:
     listens: bool = True
     extra: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    prefix: list[str] = field(default_factory=list)
+    """A program that starts it, with other rights than ours."""
 
     @property
     def address(self) -> str:
@@ -54,7 +56,8 @@ class Node:
         listen = ["--listen", self.address] if self.listens else []
         peers = [word for peer in self.peers for word in ("--peer", peer)]
         fixed = ["run", "--name", self.name, "--volume", f"data={self.volume}", "--state-dir", str(self.state)]
-        return [sys.executable, "-m", "syncagent", *fixed, *listen, *peers, "--log-level", "debug", *self.extra]
+        agent = [*self.prefix, sys.executable, "-m", "syncagent"]
+        return [*agent, *fixed, *listen, *peers, "--log-level", "debug", *self.extra]
 
     def start(self) -> None:
         """Start, and wait until it answers."""
