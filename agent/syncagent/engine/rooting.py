@@ -35,7 +35,9 @@ class RootAttributes:
         here = Attributes(stat.mode & 0o777, stat.uid, stat.gid)
         kept = index.get(SEEN_KEY)
         if kept is not None and msgspec.msgpack.decode(kept, type=Attributes) == here:
-            if self.register.value not in (None, here):
+            if self.register.value in (None, here):
+                context.problems.clear("root-attributes")
+            else:
                 self._apply(self.register)  # it could not be set before
             return False
         stamp = (2 if has_children else 1) if kept is None else context.clock.wall_ns()
