@@ -306,7 +306,7 @@ class Applier:
         context, last = self._context, outcomes[-1]
         if (
             isinstance(last, NotEmpty)
-            and last.path == steps[-1].path
+            and len(outcomes) == len(steps)  # it is to be gone, not to make room for what would come next
             and is_residue(context, self._look_again, last.path)
         ):
             context.residues.add(last.path)

@@ -30,8 +30,8 @@ def undo(context: Context, look_again: LookAgain, steps: Sequence[Step], outcome
 def is_residue(context: Context, look_again: LookAgain, path: Path) -> bool:
     """Whether only what is not replicated is left in a directory; anything else is marked to be looked at."""
     listing = context.scanner.list_directory(path)
-    if not isinstance(listing, Listing):
-        return False
+    if not isinstance(listing, Listing) or not (listing.children or listing.unsupported):
+        return False  # nothing is left by now
     unknown = [
         child
         for child in (path + b"/" + name for name, _ in listing.children)

@@ -120,12 +120,17 @@ def _nobody_has(volume: Volume, entry: Entry) -> None:
 
 
 def _died_with_its_holder(volume: Volume, entry: Entry) -> bool:
-    """Whether its writer is off the list, and nobody may still have it: all that applied it were asked themselves."""
+    """Whether its writer is off the list, and nobody may still have it.
+
+    Who has it and is not connected here would have told it to those who are: they lack it, or are still fetching it.
+    """
     views = volume.context.views.values()
     if any(view.state is None or view.state.is_held for view in views):
         return False
-    asked = {volume.context.index.origin, *(view.incarnation for view in views)}
     others = [member.incarnation for member in volume.membership.others()]
     if entry.origin in (*others, volume.context.index.origin):
         return False
+    if all(view.state is not None and covers(view.state.applied, entry.dot) for view in views):
+        return True
+    asked = {view.incarnation for view in views}
     return not any(covers(volume.membership.applied_of(each), entry.dot) for each in others if each not in asked)
