@@ -57,6 +57,13 @@ class Membership:
         index.put_member(Member(index.origin, context.agent, context.options.direction, wall_ns, stamp))
         context.is_changed = True
 
+    def met(self, view: PeerView) -> None:
+        """Who is connected is a member, until its own word, which outranks this, is heard in a moment."""
+        context, index = self._context, self._context.index
+        if all(member.incarnation != view.incarnation for member in index.members()):
+            index.put_member(Member(view.incarnation, view.name, view.hello.direction, context.clock.wall_ns(), 0))
+            context.is_changed = True
+
     def others(self) -> list[Member]:
         """The present members but this replica."""
         origin = self._context.index.origin

@@ -76,8 +76,15 @@ class Problems:
         return [problem for (_, where), problem in self._open.items() if where == path]
 
     def is_blocking(self) -> bool:
-        """Whether something needs a person before all replicas can be equal."""
-        return any(problem.is_blocking for problem in self._open.values())
+        """Whether something needs a person before all replicas can be equal.
+
+        Content that nobody has shows as pending: those who lack it must not wait for each other.
+        """
+        return any(problem.is_blocking and problem.code != "content-lost" for problem in self._open.values())
+
+    def has(self, code: str, path: Path = b"") -> bool:
+        """Whether there is this problem."""
+        return (code, path) in self._open
 
     def count_serious(self) -> int:
         """How many problems stand in the way of replication, rather than being mere notes."""

@@ -220,6 +220,7 @@ class Volume:
             return
         view = PeerView(event.peer, event.hello.agent, hello.incarnation, hello)
         context.views[event.peer] = view
+        self.membership.met(view)
         self.membership.replace_namesakes(view)
         self.tell_members()
         context.peers.send(event.peer, self.herald.message())

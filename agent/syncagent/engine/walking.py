@@ -37,6 +37,7 @@ class Walker:
         self._queued: set[Path] = set()
         self._backlog: deque[Path] = deque()
         self._unlisted: dict[Path, float] = {}
+        self._root_due = 0.0
         self.jobs = 0
         self.is_full = False
         self.directories = 0
@@ -79,6 +80,9 @@ class Walker:
         for path in [path for path, when in self._unlisted.items() if when <= context.now]:
             self._unlisted[path] = context.now + RETRY_SECONDS
             self.add(path)
+        if context.now >= self._root_due and context.problems.has("root-attributes"):
+            self._root_due = context.now + RETRY_SECONDS
+            self.add(b"")
         while self._backlog and lookout.jobs < LISTS_AT_ONCE:
             batch = [self._backlog.popleft() for _ in range(min(BATCH_PATHS, len(self._backlog)))]
             lookout.examine(batch)
