@@ -82,10 +82,6 @@ class Problems:
         """
         return any(problem.is_blocking and problem.code != "content-lost" for problem in self._open.values())
 
-    def has(self, code: str, path: Path = b"") -> bool:
-        """Whether there is this problem."""
-        return (code, path) in self._open
-
     def count_serious(self) -> int:
         """How many problems stand in the way of replication, rather than being mere notes."""
         return sum(problem.code not in ("not-kept", "unsupported") for problem in self._open.values())
