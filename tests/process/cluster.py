@@ -61,8 +61,17 @@ class Node:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
+        """Start its process."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def await_answer(self) -> None:
+        """Wait until it answers ``syncctl``."""
+        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while self.ctl("status", "--json").returncode != 0:
             assert self.process.poll() is None, self.log.read_text()[-3000:]

@@ -133,4 +133,4 @@ def test_a_peer_that_cannot_be_worked_with_is_shown(tmp_path: Path, trouble: str
         assert a.ctl("wait", "--timeout", "0.5").returncode == 4
         assert os.listdir(b.volume) == []
     finally:
-        cluster.__exit__(None, None, None)
+        cluster.kill_all()
