@@ -141,6 +141,12 @@ class Cluster:
             if node.process is not None:
                 node.kill()
 
+    def kill_all(self) -> None:
+        """SIGKILL to all that run."""
+        for node in self.nodes.values():
+            if node.process is not None:
+                node.kill()
+
     def volumes(self) -> list[Path]:
         return [node.volume for node in self.nodes.values()]
 
