@@ -125,21 +125,18 @@ class Cluster:
     def __enter__(self) -> Cluster:
         try:
             for node in self.nodes.values():
-                node.start()
+                node.launch()
+            for node in self.nodes.values():
+                node.await_answer()
         except BaseException:  # nobody leaves what was not entered
-            self._kill()
+            self.kill_all()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kill()
-
-    def _kill(self) -> None:
-        for node in self.nodes.values():
-            if node.process is not None:
-                node.kill()
+        self.kill_all()
 
     def kill_all(self) -> None:
         """SIGKILL to all that run."""
