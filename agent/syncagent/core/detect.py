@@ -53,7 +53,10 @@ def detect(entry: Entry | None, stat: StatKey | None, held: Attributes | None, s
         return Rewritten(seen.attributes)
     if entry.kind != seen.kind or entry.content != seen.content:
         is_styled = held is None or not _is_equal(held, seen.attributes) or entry.kind != seen.kind
-        return Rewritten(_merged(entry, held, seen.attributes, None) if is_styled else None)
+        if not is_styled:
+            return Rewritten(None)
+        # An earlier touch is over: the new content came with its own time.
+        return Rewritten(structs.replace(_merged(entry, held, seen.attributes, None), mtime_ns=None))
     touched = seen.kind == Kind.FILE and stat is not None and stat.mtime_ns != seen.stat.mtime_ns
     if held is not None and _is_equal(held, seen.attributes) and not touched:
         return Same()

@@ -49,6 +49,12 @@ def test_a_touch_carries_its_time_and_an_edit_does_not() -> None:
     assert detect(entry(), STAT, HERE, seen(OTHER, stat=stat_with(mtime_ns=777))) == Rewritten(None)
 
 
+def test_an_edit_with_new_attributes_ends_an_earlier_touch() -> None:
+    touched = entry(structs.replace(HERE, mtime_ns=777))
+    styled = structs.replace(HERE, mode=0o600)
+    assert detect(touched, STAT, HERE, seen(OTHER, attributes=styled)) == Rewritten(styled)
+
+
 def test_what_this_disk_may_not_have_is_no_local_change() -> None:
     wanted = Attributes(0o644, 1000, 1000)
     assert detect(entry(wanted), STAT, HERE, seen()) == Same()
