@@ -7,13 +7,13 @@ before the first mark takes it, anybody else pulls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from syncagent.engine.context import Context, PeerView
 from syncagent.ports import Row
 from syncproto import limits
 from syncproto.messages import ChunkData, ChunkRequest, Delta, ManifestData, ManifestRequest, Pull
-from syncproto.model import Entry, Kind, is_news
+from syncproto.model import Entry, Kind, Path, is_news
 from syncproto.version import Vector, covers
 
 log = logging.getLogger("syncagent.engine")
@@ -25,8 +25,9 @@ INLINE_FILES_MAX = 64
 class Publisher:
     """The sending side of one volume."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, look_again: Callable[[Path, float], None]) -> None:
         self._context = context
+        self._look_again = look_again
         self._unanswered: dict[str, Pull] = {}
 
     # -- units ---------------------------------------------------------------------------------------------
@@ -151,6 +152,9 @@ class Publisher:
 
         def done(result: object) -> None:
             data = result if isinstance(result, list) else [None] * len(rows)
+            for row, each in zip(rows, data, strict=True):
+                if row is not None and each is None:  # it is no longer as it was looked at
+                    self._look_again(row.entry.path, context.now)
             frames = [bytes(each) for each in data if each is not None]
             reply = ChunkData(context.id, message.request, tuple(each is not None for each in data))
             context.peers.send(view.peer, reply, frames)

@@ -77,7 +77,7 @@ class Volume:
         self.walker.lookout = self.lookout
         self.applier = Applier(context, self.remote_brake, want=self._want, look_again=self.lookout.look_again)
         self.fetcher = Fetcher(context, self._staged)
-        self.publisher = Publisher(context)
+        self.publisher = Publisher(context, look_again=self.lookout.look_again)
         self.receiver = Receiver(
             context,
             self.applier,
