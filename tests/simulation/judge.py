@@ -76,6 +76,8 @@ def verdict(world: World, ledger: Ledger, machines: Sequence[Machine]) -> str | 
 
 
 def _judge_equality(machines: Sequence[Machine], trees: list[Tree]) -> str | None:
+    implied = _implied_directories(machines[0])
+    trees = [_without_modes(tree, implied) for tree in trees]
     first = trees[0]
     for machine, tree in zip(machines, trees, strict=True):
         for path in sorted(first.keys() | tree.keys()):
@@ -86,6 +88,15 @@ def _judge_equality(machines: Sequence[Machine], trees: list[Tree]) -> str | Non
         if live.keys() != tree.keys():
             return f"the index of {machine.name} and its disk differ: {sorted(live.keys() ^ tree.keys())}"
     return None
+
+
+def _implied_directories(machine: Machine) -> set[Path]:
+    """Those whose mode nobody has ever stated: each replica keeps what it has."""
+    return {entry.path for entry in machine.engine.context.index.entries() if entry.metadata.value is None}
+
+
+def _without_modes(tree: Tree, paths: set[Path]) -> Tree:
+    return {path: thing._replace(mode=0) if path in paths else thing for path, thing in tree.items()}
 
 
 def _judge_contents(ledger: Ledger, tree: Tree) -> str | None:
