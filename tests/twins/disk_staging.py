@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from syncagent.core.chunking import chunk_id, chunk_offsets, digest_of, zero_chunk_id
@@ -13,7 +14,7 @@ from syncproto.model import Manifest, Path
 from twins.disk import MemoryVolume
 
 
-class MemoryStaging:
+class MemoryStaging(ABC):
     """The staging calls of the port ``Tree``."""
 
     def __init__(self, volume: MemoryVolume) -> None:
@@ -22,8 +23,9 @@ class MemoryStaging:
         self._spares: dict[bytes, int] = {}
         self._begun: dict[bytes, Manifest] = {}
 
+    @abstractmethod
     def _require_usable(self) -> None:
-        raise NotImplementedError
+        """Raise ``OSError`` where nothing can be staged."""
 
     def _require_room(self) -> None:
         self._require_usable()

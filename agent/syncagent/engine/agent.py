@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from syncagent.engine.commands import Commands
 from syncagent.engine.context import Clock
@@ -18,12 +17,6 @@ from syncproto.messages import VolumeHello
 log = logging.getLogger("syncagent.engine")
 
 ANSWERED_KEY = "answered:"
-
-
-@dataclass(slots=True)
-class _Peer:
-    name: str
-    address: str
 
 
 class Agent:
@@ -45,7 +38,6 @@ class Agent:
         self.commands = Commands(self)
         self._addresses = addresses
         self._release = release
-        self._peers: dict[str, _Peer] = {}
         self._troubles: dict[str, str] = {}
         self._by_id: dict[bytes, Volume] = {}
 
@@ -81,7 +73,6 @@ class Agent:
             case PeerUp():
                 self._peer_up(event)
             case PeerDown(peer=peer, reason=reason):
-                self._peers.pop(peer, None)
                 log.debug("peer %s is gone: %s", peer, reason)
                 for volume in self.volumes.values():
                     volume.peer_down(peer)
@@ -108,7 +99,6 @@ class Agent:
                 volume.context.is_changed = True
 
     def _peer_up(self, event: PeerUp) -> None:
-        self._peers[event.peer] = _Peer(event.hello.agent, event.address)
         for hello in event.hello.volumes:
             mine = self._by_id.get(hello.volume)
             if mine is not None:

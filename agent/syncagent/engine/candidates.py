@@ -31,10 +31,6 @@ class Candidates:
                 self._known.add(dot)
                 heapq.heappush(self._live if is_live else self._deletes, dot)
 
-    def has_live(self) -> bool:
-        """Whether any creation is left."""
-        return bool(self._live)
-
     def take_live(self, count: int) -> list[Dot]:
         """Remove and give the first creations."""
         return self._take(self._live, count)

@@ -68,7 +68,6 @@ class PeerView:
     incarnation: str
     hello: VolumeHello
     state: VolumeState | None = None
-    state_at: float = 0.0
     pushed: int | None = None
     """Our sequence up to which it was sent everything; None until its first pull was answered."""
     is_pulled: bool = False

@@ -21,6 +21,8 @@ log = logging.getLogger("syncagent.engine")
 
 NO_DIGEST = bytes(16)
 LOSS_MARGIN_SECONDS = 0.5
+SEEN_PREFIX = "seen:"
+KEEP_EVERY_SECONDS = 600.0
 RELEASED_KEY = "released"
 
 
@@ -141,15 +143,29 @@ class Membership:
         log.info("volume %s: member %s is off the list", self._context.options.name, member.name)
 
     def retire_the_long_silent(self) -> None:
-        """Members that were not heard for ``forget_after`` leave the list."""
+        """Members that were not heard for ``forget_after`` leave the list; of the others it is noted that they were."""
         context = self._context
         for member in self.others():
-            if self.is_connected(member.incarnation):
-                continue
-            seen = context.index.get(f"seen:{member.incarnation}")
-            seen_ns = int(seen) if seen else member.since_ns
-            if context.clock.wall_ns() - seen_ns > context.options.forget_after * 1e9:
+            heard_ns = self._last_heard_ns(member.incarnation)
+            kept_ns = self._kept_ns(member.incarnation)
+            if heard_ns is not None and heard_ns - (kept_ns or 0) > KEEP_EVERY_SECONDS * 1e9:
+                context.index.set(SEEN_PREFIX + member.incarnation, str(heard_ns).encode())
+                context.is_changed = True
+            silent_since = max(member.since_ns, heard_ns or 0)
+            is_silent = context.clock.wall_ns() - silent_since > context.options.forget_after * 1e9
+            if is_silent and not self.is_connected(member.incarnation):
                 self.retire(member)
+
+    def _kept_ns(self, incarnation: str) -> int | None:
+        kept = self._context.index.get(SEEN_PREFIX + incarnation)
+        return int(kept) if kept else None
+
+    def _last_heard_ns(self, incarnation: str) -> int | None:
+        """When the member was last heard, directly or by relay, in this run of the agent or before."""
+        context, heard = self._context, self.heard.get(incarnation)
+        if heard is None:
+            return self._kept_ns(incarnation)
+        return context.clock.wall_ns() - int((context.now - heard.at) * 1e9)
 
     # -- the news -------------------------------------------------------------------------------------------
 
@@ -160,9 +176,7 @@ class Membership:
         if progressed and self._context.index.applied_by.get(view.incarnation) != state.applied:
             self._context.index.set_applied_by(view.incarnation, state.applied)
             self._context.is_changed = True
-        if view.state is None or now - self.heard[view.incarnation].at > 60 if view.incarnation in self.heard else True:
-            self._context.index.set(f"seen:{view.incarnation}", str(self._context.clock.wall_ns()).encode())
-        view.state, view.state_at = state, now
+        view.state = state
         self.heard[view.incarnation] = Heard(state.applied, state.digest, state.is_held, now)
         for incarnation, relayed in state.relayed.items():
             self._on_relayed(incarnation, relayed, now)
@@ -249,9 +263,5 @@ class Membership:
 
     def last_seen(self, incarnation: str) -> str | None:
         """When the member was last heard, in UTC."""
-        context = self._context
-        heard = self.heard.get(incarnation)
-        if heard is not None:
-            return rfc3339(context.clock.wall_ns() - int((context.now - heard.at) * 1e9))
-        seen = context.index.get(f"seen:{incarnation}")
-        return rfc3339(int(seen)) if seen else None
+        heard_ns = self._last_heard_ns(incarnation)
+        return None if heard_ns is None else rfc3339(heard_ns)

@@ -74,10 +74,6 @@ class Receiver:
         """When a pull is due."""
         return min((s.pull_due for s in self._sources.values() if s.pull_due is not None), default=None)
 
-    def is_pulling(self) -> bool:
-        """Whether an answer is awaited."""
-        return any(source.asked_at is not None for source in self._sources.values())
-
     def run(self) -> None:
         """Send pulls that are due; repeat those that were not answered."""
         now = self._context.now

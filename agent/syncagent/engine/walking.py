@@ -42,7 +42,6 @@ class Walker:
         self.is_full = False
         self.directories = 0
         """How many directories the last full walk has listed: the watcher is compared with it."""
-        self.shown: set[Path] = set()
 
     def reset(self) -> None:
         """Forget what was to be walked."""

@@ -80,11 +80,10 @@ class EngineControl:
     def counters(self) -> dict[str, float]:
         """Everything that is counted, under Prometheus names."""
         totals: dict[str, float] = {f"syncagent_{k}_total": float(v) for k, v in self._counters().items()}
-        for name, volume in self._agent.volumes.items():
+        for volume in self._agent.volumes.values():
             for key, value in dict(volume.context.counters).items():
                 label = f"syncagent_{key}_total"
                 totals[label] = totals.get(label, 0.0) + value
-            del name
         return totals
 
     def is_alive(self) -> bool:

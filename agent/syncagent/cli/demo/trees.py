@@ -13,7 +13,6 @@ from dataclasses import dataclass
 Path = bytes
 
 AGENTS_OWN = b".syncagent"
-READ_BYTES = 1 << 20
 
 LEFT_OUT = frozenset((b"__pycache__", b"site-packages", b"dist-packages"))
 TESTS = frozenset((b"test", b"tests"))
