@@ -206,6 +206,7 @@ def test_a_volume_that_vanishes_halts_and_no_replica_loses_a_file(tmp_path: Path
         assert a.ctl("wait", "--timeout", "1").returncode == 5
         assert tree_of(b.volume) == full
         assert a.ctl("adopt", "data").returncode == 0
+        assert a.ctl("adopt", "data").returncode == 1  # it runs: nothing is doubled by asking twice
         assert cluster.converge() == full
 
 

@@ -183,6 +183,8 @@ class Commands:
     def adopt(self, volume: str) -> list[str]:
         """What is at the root now becomes a new replica."""
         (each,) = self._volumes(volume)
+        if each.context.halt is None:
+            raise CommandRefused(f"{volume} is not halted: there is nothing to adopt", 1)
         try:
             each.identity.adopt()
         except OSError as error:
