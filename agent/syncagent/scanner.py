@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from syncagent.core.chunking import Chunker, describe
+from syncagent.core.ignore import IGNORE_FILE, why_beyond, why_left_out
 from syncagent.core.plan import CLOCK_GRANULARITY_NS, StatKey
 from syncagent.disk import errors, syscalls
 from syncagent.disk.attributes import anchor, read_attributes
@@ -23,9 +24,8 @@ from syncagent.disk.stat import kind_of, stat_key, what_is
 from syncagent.ports import Absent, Busy, Finding, Listing, Observation, ScanProblem, Unchanged, Unsupported
 from syncproto import limits
 from syncproto.model import Kind, Manifest, Path
-from syncproto.paths import RESERVED_NAME, name, parent
+from syncproto.paths import RESERVED_NAME
 
-IGNORE_FILE = b".syncignore"
 IGNORE_BYTES_MAX = 1024 * 1024
 TRIES = 3
 LONGEST_WRITE_NS = 60 * 10**9
@@ -47,18 +47,6 @@ class ScanCounters:
     files_read: int = 0
     bytes_read: int = 0
     directories_listed: int = 0
-
-
-def why_left_out(path: Path) -> str | None:
-    """The reason why a name is never replicated, whatever stands there; None for all others."""
-    last = name(path)
-    if path == b"lost+found":
-        return "lost+found belongs to the file system"
-    if last == b".snapshot":
-        return ".snapshot belongs to the file server"
-    if last.startswith(b".nfs"):
-        return "an NFS client keeps a deleted file under this name"
-    return None
 
 
 class VolumeScanner:
@@ -128,9 +116,9 @@ class VolumeScanner:
         return Busy(path)
 
     def _look(self, path: Path, known: StatKey | None) -> Finding:
-        if reason := _why_beyond(path):
-            return Unsupported(path, reason)
         with self._root.opened(path, LOOK) as fd:
+            if reason := why_beyond(path):
+                return Unsupported(path, reason)
             st = os.fstat(fd)
             kind = kind_of(st.st_mode)
             if kind is None:
@@ -234,15 +222,4 @@ def _why_unsupported(path: Path, st: os.stat_result, device: int) -> str | None:
         return NESTED_MOUNT
     if len(path) > limits.PATH_BYTES_MAX:
         return f"its path is longer than {limits.PATH_BYTES_MAX} bytes"
-    return None
-
-
-def _why_beyond(path: Path) -> str | None:
-    """Why a path is left out because of its own name or that of a directory above it."""
-    while path:
-        if reason := why_left_out(path):
-            return reason
-        if path == RESERVED_NAME:
-            return "it is the agent's own"
-        path = parent(path)
     return None

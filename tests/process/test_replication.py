@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -300,3 +301,22 @@ def test_a_new_replica_takes_over_the_root_of_one_with_files(tmp_path: Path) -> 
         cluster.converge()
         eventually(lambda: b.stat().st_mode & 0o777 == 0o700)
         assert a.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_left_out_by_its_name_is_shown_at_once(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "ab") as cluster:
+        a, b = cluster["a"], cluster["b"]
+        for name in ("lost+found", ".snapshot"):
+            (a.volume / name).mkdir()
+            (a.volume / name / "inside").write_bytes(b"never")
+        (a.volume / ".nfs0001").write_bytes(b"never")
+        (a.volume / "seen").write_bytes(b"always")
+
+        def shown() -> set[str]:
+            return {problem["path"] for problem in json.loads(a.ctl("problems", "--json").stdout)["problems"]}
+
+        eventually(lambda: shown() == {"lost+found", ".snapshot", ".nfs0001"})
+        assert a.ctl("wait").returncode == 0
+        assert list(tree_of(b.volume)) == [b"seen"]
+        (a.volume / ".nfs0001").unlink()
+        eventually(lambda: shown() == {"lost+found", ".snapshot"})

@@ -6,10 +6,11 @@ import errno
 import os
 
 from syncagent.core.chunking import describe
+from syncagent.core.ignore import IGNORE_FILE, why_beyond, why_left_out
 from syncagent.core.plan import StatKey
 from syncagent.disk.stat import kind_of, what_is
 from syncagent.ports import Absent, Finding, Listing, Observation, ScanProblem, Unchanged, Unsupported
-from syncagent.scanner import IGNORE_FILE, NESTED_MOUNT, ScanCounters, why_left_out
+from syncagent.scanner import NESTED_MOUNT, ScanCounters
 from syncproto.model import Kind, Manifest, Path
 from twins.disk import MemoryVolume, Node
 
@@ -60,7 +61,7 @@ class MemoryScanner:
         node = self._volume.look(path)
         if node is None:
             return Absent(path)
-        if reason := why_left_out(path) or _why_unsupported(node):
+        if reason := why_beyond(path) or _why_unsupported(node):
             return Unsupported(path, reason)
         if node.stat == known:
             return Unchanged(path)

@@ -1,11 +1,14 @@
-"""Which paths are left out: ``.syncignore`` at the root, in gitignore's syntax, rules all replicas."""
+"""Which paths are left out: some by their name, the rest by ``.syncignore`` at the root.
+
+The file is in gitignore's syntax, is replicated itself, and rules all replicas.
+"""
 
 from __future__ import annotations
 
 from pathspec import GitIgnoreSpec
 
 from syncproto.model import Path
-from syncproto.paths import above
+from syncproto.paths import RESERVED_NAME, above, name
 
 IGNORE_FILE = b".syncignore"
 
@@ -47,3 +50,22 @@ class IgnoreRules:
 
     def _matches(self, path: bytes) -> bool:
         return bool(self._spec.match_file(path.decode("utf-8", "surrogateescape")))
+
+
+def why_left_out(path: Path) -> str | None:
+    """The reason why a path is never replicated because of its own name, whatever stands there; None for all others."""
+    last = name(path)
+    if path == RESERVED_NAME:
+        return "it is the agent's own"
+    if path == b"lost+found":
+        return "lost+found belongs to the file system"
+    if last == b".snapshot":
+        return ".snapshot belongs to the file server"
+    if last.startswith(b".nfs"):
+        return "an NFS client keeps a deleted file under this name"
+    return None
+
+
+def why_beyond(path: Path) -> str | None:
+    """The same, of its own name or that of a directory above it."""
+    return next((reason for each in (*above(path), path) if (reason := why_left_out(each))), None)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from syncagent.core.brake import Brake
 from syncagent.core.detect import Restyled, Rewritten, Same, Seen, creations_first, detect
 from syncagent.core.dirty import DirtySet
+from syncagent.core.ignore import why_beyond
 from syncagent.core.local import Content
 from syncagent.core.plan import StatKey
 from syncagent.engine.context import Context
@@ -28,7 +29,7 @@ from syncagent.ports import (
     Unsupported,
 )
 from syncproto.model import Entry, Kind, Path
-from syncproto.paths import above
+from syncproto.paths import RESERVED_NAME, above, parent
 
 log = logging.getLogger("syncagent.engine")
 
@@ -101,18 +102,18 @@ class Lookout:
         """Begin looks at what is due, and settle what is gone."""
         now = self._context.now
         while self.jobs < BATCHES_AT_ONCE and (due := self.dirty.take_due(now, BATCH_PATHS)):
-            due = [p for p in due if p and not self.is_left_out(p)]
-            self.examine(due)
+            self.examine(p for p in due if p and not self._is_passed_over(p))
         self.departures.run(is_busy=bool(self.jobs), is_walking=self._is_walking())
 
     def is_left_out(self, path: Path) -> bool:
         """Whether the path is not replicated by its name: nothing is concluded from its presence or absence."""
-        name = path.rpartition(b"/")[2]
-        if path.split(b"/", 1)[0] in (b".syncagent", b"lost+found"):
-            return True
-        if name.startswith(b".nfs") or b".snapshot" in path.split(b"/"):
-            return True
-        return self._context.rules.ignores(path)
+        return why_beyond(path) is not None or self._context.rules.ignores(path)
+
+    def _is_passed_over(self, path: Path) -> bool:
+        """Whether the path is not even looked at. What is left out by its own name is: it is shown that it is."""
+        directory = parent(path)
+        is_below = bool(directory) and self.is_left_out(directory)
+        return is_below or path == RESERVED_NAME or self._context.rules.ignores(path)
 
     def examine(self, paths: Iterable[Path], done: Callable[[], None] | None = None) -> None:
         """Look at these paths in a worker."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncagent.core.ignore import IgnoreRules
+from syncagent.core.ignore import IgnoreRules, why_beyond, why_left_out
 
 RULES = IgnoreRules(b"# comment\n*.log\nbuild/\n/top\n!keep.log\ndoc/**/draft\n\xff*\n")
 
@@ -44,3 +44,23 @@ def test_a_line_that_is_no_pattern_is_named_and_the_rest_holds() -> None:
     rules = IgnoreRules(b"*.log\n!\nbuild/\n")
     assert rules.ignores(b"a.log") and rules.ignores(b"build", is_directory=True)
     assert len(rules.faults) == 1 and "line 2" in rules.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "own", "beyond"),
+    [
+        (b"lost+found", True, True),
+        (b"lost+found/x", False, True),
+        (b"d/lost+found", False, False),  # only a file system's root has one
+        (b".snapshot", True, True),
+        (b"d/.snapshot/hourly/f", False, True),
+        (b"d/.nfs0001", True, True),
+        (b".syncagent", True, True),
+        (b".syncagent/staging/f", False, True),
+        (b"d/.syncagent", False, False),
+        (b"plain", False, False),
+    ],
+)
+def test_some_names_are_never_replicated(path: bytes, own: bool, beyond: bool) -> None:
+    assert (why_left_out(path) is not None) is own
+    assert (why_beyond(path) is not None) is beyond
