@@ -190,14 +190,37 @@ def test_the_files_faults_are_found_and_named(place: Path) -> None:
         "'state_dir' in agent.toml is there twice, once with - and once with _; remove one",
         "volumes in agent.toml: 'data' must be a table; write [volumes.data] and path = \"DIR\" below it",
         "volumes in agent.toml: volume 'media' has no path, or none in quotes; write path = \"DIR\"",
+        "volumes in agent.toml: volume 'media' has no option 'pth'; did you mean path?",
         "peers in agent.toml 'b:1' is not an address of the form tcp://HOST:PORT; write tcp://b:1",
+    ]
+
+
+def test_every_fault_of_one_volume_is_listed(place: Path) -> None:
+    write("agent.toml", "[volumes.'a b']\nwach = 'poll'\ndirection = 'up'\nbrake = 5\n")
+    assert problems({"config": "agent.toml", "state_dir": "state"}) == [
+        "volumes in agent.toml: volume 'a b' has no path, or none in quotes; write path = \"DIR\"",
+        "volumes in agent.toml: volume 'a b' is not a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+        "volumes in agent.toml: volume 'a b' has no option 'wach'; did you mean watch?",
+        "volumes in agent.toml: volume 'a b': direction 'up' is not one of two-way, send-only, receive-only",
+        "volumes in agent.toml: volume 'a b': brake '5' is not a brake; "
+        "write a number and a percentage as 100,25% or off",
+    ]
+    assert problems({"volumes": ["data,wach=poll,more,watch=pol"], "state_dir": "state"}) == [
+        "--volume 'data,wach=poll,more,watch=pol' has no directory; write NAME=DIR or NAME=DIR,key=value",
+        "--volume 'data,wach=poll,more,watch=pol' has 'more', which is no key=value; "
+        "a directory with a comma goes into a config file",
+        "--volume: volume 'data' has no option 'wach'; did you mean watch?",
+        "--volume: volume 'data': watch 'pol' is not one of auto, poll; did you mean poll?",
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("name = ", "is not valid TOML: Invalid value (at end of document); nothing of it was used"),
+        (
+            "name = ",
+            "is not valid TOML: Invalid value (at end of document); correct it there, nothing of the file was used",
+        ),
         ("name = 'a'\ncluster = b\n", "at line 2, column 11"),
         (b"name = '\xff'", "is not valid TOML: 'utf-8' codec"),
     ],

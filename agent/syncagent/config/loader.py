@@ -108,14 +108,14 @@ class _Gathering:
         return any(problem.startswith(cause) for problem in self.problems)
 
     def _volume(self, item: volumes.Volume, given: Given) -> VolumeConfig | None:
+        path = ""
         try:
-            path = self._absolute(item.path, given.base)
+            path = "" if item.path is None else self._absolute(item.path, given.base)
         except ValueError as error:
             self.problems.append(f"{item.label}: volume {item.name!r}: directory {item.path!r} {error}")
-            path = ""
         volume = volumes.build(item, path, self.problems)
         if volume is None or not path:
-            self.rejected[f"volumes.{item.name}"] = item.path
+            self.rejected[f"volumes.{item.name}"] = item.path or ""
             return None
         self.sources[f"volumes.{item.name}.path"] = given.source
         for option in VOLUME_OPTIONS:

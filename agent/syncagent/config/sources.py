@@ -75,7 +75,9 @@ def from_file(path: str | None, read_file: ReadFile, problems: list[str]) -> Lay
     except OSError as error:
         problems.append(f"config file {path!r} cannot be read: {error.strerror or error}; check --config")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        problems.append(f"config file {path!r} is not valid TOML: {error}; nothing of it was used")
+        problems.append(
+            f"config file {path!r} is not valid TOML: {error}; correct it there, nothing of the file was used"
+        )
     else:
         return _layer_of(document, path, problems)
     return {}
@@ -84,15 +86,7 @@ def from_file(path: str | None, read_file: ReadFile, problems: list[str]) -> Lay
 def _items(option: Option, texts: list[str], name: str, problems: list[str]) -> tuple[str | Volume, ...]:
     if option.key != "volumes":
         return tuple(texts)
-    return tuple(_volume_or_text(text, name, problems) for text in texts)
-
-
-def _volume_or_text(text: str, name: str, problems: list[str]) -> str | Volume:
-    try:
-        return split(text, name)
-    except ValueError as error:
-        problems.append(f"{name} {text!r} {error}")
-        return text
+    return tuple(split(text, name, problems) for text in texts)
 
 
 def _unknown_variables(environ: Mapping[str, str], problems: list[str], warnings: list[str]) -> None:
