@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from random import Random
@@ -34,6 +35,7 @@ class World:
         self.latency = latency
         self.network = MemoryNetwork(self.random.randrange(2**32))
         self.log: list[str] = []
+        self.counts: Counter[str] = Counter()
         self._heap: list[tuple[float, float, int, str, Action]] = []
         self._numbers = count()
         self._hash = hashlib.blake2b(digest_size=16)
@@ -51,6 +53,10 @@ class World:
         """One line of the run's history."""
         self.log.append(f"{self.now:10.4f} {text}")
         self._hash.update(self.log[-1].encode())
+
+    def count(self, name: str) -> None:
+        """So often did a fault, a conflict or a crash point happen; ``name`` is "kind: which", say "crash: commit"."""
+        self.counts[name] += 1
 
     def after(self, delay: float, label: str, action: Action) -> None:
         """Have something happen later; what happens at the same time happens in any order."""
