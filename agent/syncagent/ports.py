@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from syncagent.core.plan import StatKey, Step
 from syncagent.index_port import Index as Index
@@ -46,6 +46,25 @@ class WatchLost:
     """Hints were lost, or never come: look at everything."""
 
     reason: str
+
+
+class Watcher(Protocol):
+    """Gives hints from ``start`` to ``stop``, from any thread, for all that may have changed in a volume."""
+
+    @property
+    def mode(self) -> Literal["events", "poll"]:
+        """How changes are noticed."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether hints can still come."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def check(self, expected_directories: int) -> str | None:
+        """A sentence with cause and remedy if less is watched than a full scan found; tries to put that right."""
 
 
 # -- scanner -------------------------------------------------------------------------------------

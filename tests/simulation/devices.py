@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from syncagent.core.plan import Keep, Move, StatKey, Step
+from syncagent.core.plan import StatKey, Step
 from syncagent.ports import (
     Absent,
-    Applied,
     DirtyPath,
     Failed,
     Finding,
@@ -25,6 +24,7 @@ from twins.disk_scanner import MemoryScanner
 from twins.disk_tree import MemoryTree, open_volume
 from twins.index import MemoryIndex
 from twins.network import MemoryPeers
+from twins.watcher import MemoryWatcher
 
 if TYPE_CHECKING:
     from random import Random
@@ -97,7 +97,7 @@ class SimulatedScanner(MemoryScanner):
 
 
 class SimulatedTree(MemoryTree):
-    """May be killed before and after each step, and be refused; the watcher sees what it does."""
+    """May be killed before and after each step, and be refused."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine.volume)
@@ -110,9 +110,6 @@ class SimulatedTree(MemoryTree):
         if machine.is_refused:
             return Failed(step.path, NO_SPACE, is_resource=True)
         outcome = super()._outcome(step)
-        if isinstance(outcome, Applied):
-            for path in (step.to, step.path) if isinstance(step, Keep | Move) else (step.path,):
-                machine.hint(DirtyPath(path, is_closed=True))
         machine.effect()
         return outcome
 
@@ -178,21 +175,6 @@ class SimulatedPeers:
         self._peers.consumed(peer, size)
 
 
-class SimulatedWatch:
-    """Gives hints as long as it is not stopped."""
-
-    mode = "events"
-
-    def __init__(self, emit: Callable[[DirtyPath | WatchLost], None]) -> None:
-        self.emit: Callable[[DirtyPath | WatchLost], None] | None = emit
-
-    def check(self, expected_directories: int) -> str | None:
-        return None
-
-    def stop(self) -> None:
-        self.emit = None
-
-
 class SimulatedDisk:
     """Opens the machine's volume."""
 
@@ -203,6 +185,16 @@ class SimulatedDisk:
         open_volume(self._machine.volume)  # raises where the root is gone
         return SimulatedScanner(self._machine), SimulatedTree(self._machine)
 
-    def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> SimulatedWatch:
-        self._machine.watch = SimulatedWatch(emit)
-        return self._machine.watch
+    def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> MemoryWatcher:
+        machine = self._machine
+
+        def emit_some(hint: DirtyPath | WatchLost) -> None:
+            if machine.random.random() >= machine.hint_loss:
+                emit(hint)
+
+        watcher = MemoryWatcher(
+            machine.volume, emit_some, ignore=lambda path: False, wake=lambda: machine.read_soon(watcher)
+        )
+        watcher.start()
+        machine.watcher = watcher
+        return watcher

@@ -9,7 +9,6 @@ from random import Random
 from simulation.machine import Machine
 from simulation.users import Users
 from simulation.world import World
-from syncagent.ports import WatchLost
 from syncagent.status import CommandRefused
 from syncproto.model import Path
 from twins.disk import Node
@@ -174,7 +173,6 @@ class Faults:
         for machine, _, node in self._unreadable:
             node.is_unreadable = False
             machine.volume.stamp(node, is_content=False)
-            machine.hint(WatchLost("rights were given back"))
         self._unreadable.clear()
 
     def write_on(self, machine: Machine) -> None:
@@ -193,8 +191,9 @@ class Faults:
         machine.skew_ns += seconds * 10**9
 
     def overflow(self, machine: Machine) -> None:
-        """The watcher lost hints, and says so."""
-        machine.hint(WatchLost("a simulated overflow"))
+        """The kernel's queue is full: notices are lost, and the watcher says so."""
+        if machine.watcher is not None:
+            machine.watcher.overflow()
 
 
 BY_NAME: dict[str, Callable[[Faults, Machine], None]] = {

@@ -11,7 +11,6 @@ from simulation.devices import (
     SimulatedClock,
     SimulatedDisk,
     SimulatedPeers,
-    SimulatedWatch,
     SimulatedWorkers,
     indexes_of,
 )
@@ -22,11 +21,11 @@ from syncagent.engine import Agent, VolumeOptions
 from syncagent.engine.identity import new_origin
 from syncagent.engine.surroundings import Surroundings
 from syncagent.engine.volume import Volume
-from syncagent.ports import DirtyPath, WatchLost
 from syncproto.model import Kind, Path
 from twins.disk import MemoryVolume
 from twins.index import MemoryDisk
 from twins.network import MemoryPeers
+from twins.watcher import MemoryWatcher
 
 CALLS_PER_TURN = 500
 TURN_SECONDS = 0.0002
@@ -56,10 +55,10 @@ class Machine:
         """Counts the starts and ends of the process: what was meant for another life is dropped."""
         self.agent: Agent | None = None
         self.peers: MemoryPeers | None = None
-        self.watch: SimulatedWatch | None = None
+        self.watcher: MemoryWatcher | None = None
         self.jobs = 0
-        self.hints = 0
-        self._hints_at = 0.0
+        self.notices = 0
+        self._read_at = 0.0
         self._calls: deque[Action] = deque()
         self._turn_at: float | None = None
 
@@ -80,7 +79,7 @@ class Machine:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way between the parts of this machine."""
-        return not (self.jobs or self.hints or self._calls)
+        return not (self.jobs or self.notices or self._calls)
 
     def knows(self, path: Path, thing: Thing) -> bool:
         """Whether the index has committed that the disk holds this."""
@@ -151,8 +150,10 @@ class Machine:
         self.life += 1
         if self.peers is not None:
             self.peers.leave()
-        self.agent = self.peers = self.watch = self.fuse = self._turn_at = None
-        self.jobs = self.hints = 0
+        if self.watcher is not None:
+            self.watcher.stop()
+        self.agent = self.peers = self.watcher = self.fuse = self._turn_at = None
+        self.jobs = self.notices = 0
         self._calls.clear()
         self.world.carry_soon()
 
@@ -211,19 +212,15 @@ class Machine:
 
     # -- the watcher ---------------------------------------------------------------------------
 
-    def hint(self, hint: DirtyPath | WatchLost) -> None:
-        """The kernel tells of a change, in order, a little later, or not at all."""
-        watch = self.watch
-        if watch is None or self.random.random() < self.hint_loss:
-            return
-        life, self.hints = self.life, self.hints + 1
+    def read_soon(self, watcher: MemoryWatcher) -> None:
+        """The kernel has queued a notice: the watcher reads it a little later, and in order."""
+        life, self.notices = self.life, self.notices + 1
         delay = self.random.uniform(0, self.hint_seconds)
-        self._hints_at = max(self._hints_at + 1e-6, self.world.now + delay)
+        self._read_at = max(self._read_at + 1e-6, self.world.now + delay)
 
-        def deliver() -> None:
+        def read() -> None:
             if life == self.life:
-                self.hints -= 1
-                if watch.emit is not None:
-                    watch.emit(hint)
+                self.notices -= 1
+                watcher.read()
 
-        self.world.at(self._hints_at, "hint", deliver)
+        self.world.at(self._read_at, "hint", read)

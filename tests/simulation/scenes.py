@@ -9,10 +9,9 @@ from random import Random
 from simulation.judge import settle, verdict
 from simulation.ledger import Ledger, Tree, tree_of
 from simulation.machine import Machine
-from simulation.users import Done, Users
+from simulation.users import Users
 from simulation.world import World
 from syncagent.core.brake import BrakeLimit
-from syncagent.ports import DirtyPath
 from syncproto.model import Path
 from twins.disk import MemoryVolume
 
@@ -61,13 +60,13 @@ class Scene:
         self._do(name, lambda volume: self.users.rename(volume, old, new))
 
     def mkdir(self, name: str, path: Path) -> None:
-        def make(volume: MemoryVolume) -> Done:
+        def make(volume: MemoryVolume) -> str:
             volume.mkdir(path)
-            return f"makes {path!r}", [DirtyPath(path, is_closed=False, is_tree=True)]
+            return f"makes {path!r}"
 
         self._do(name, make)
 
-    def _do(self, name: str, work: Callable[[MemoryVolume], Done | None]) -> None:
+    def _do(self, name: str, work: Callable[[MemoryVolume], str | None]) -> None:
         assert self.users.do(self[name], work), "a user of the scene could not do that"
 
     # -- the end -------------------------------------------------------------------------------

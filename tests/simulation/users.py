@@ -8,7 +8,6 @@ from random import Random
 from simulation.ledger import Ledger, tree_of
 from simulation.machine import Machine
 from simulation.world import World
-from syncagent.ports import DirtyPath
 from syncproto.model import Path
 from syncproto.paths import above, is_below, parent
 from twins.disk import MemoryVolume, Writer
@@ -16,9 +15,6 @@ from twins.disk import MemoryVolume, Writer
 PATHS: list[Path] = [b"x", b"y.txt", b"d", b"d/x", b"d/y", b"d/e", b"d/e/z", b"x/z"]
 MODES = [0o600, 0o640, 0o644, 0o755]
 TRIES = 6
-
-Done = tuple[str, list[DirtyPath]]
-"""What was done, and what the watcher sees of it."""
 
 
 class Users:
@@ -29,7 +25,7 @@ class Users:
         self.sizes = [0, 1, 30]
         self.writes = 0
         self.writers: list[tuple[Machine, Writer]] = []
-        self._kinds: list[Callable[[MemoryVolume, Path], Done | None]] = [
+        self._kinds: list[Callable[[MemoryVolume, Path], str | None]] = [
             *[self._write] * 5,
             *[self._save] * 2,
             *[self._append] * 2,
@@ -52,8 +48,8 @@ class Users:
             if self.do(machine, lambda volume, kind=kind, path=path: kind(volume, path)):  # type: ignore[misc]
                 return
 
-    def do(self, machine: Machine, work: Callable[[MemoryVolume], Done | None]) -> bool:
-        """Do this on the machine's volume, for the record; False if it cannot be done."""
+    def do(self, machine: Machine, work: Callable[[MemoryVolume], str | None]) -> bool:
+        """Do this on the machine's volume, for the record; ``work`` says what it did. False if it cannot be done."""
         if machine.volume.is_gone:
             return False
         before = tree_of(machine.volume)
@@ -65,11 +61,8 @@ class Users:
         if done is None:
             assert before == after, "a user's act that failed has changed something"
             return False
-        text, hints = done
-        self.world.note(f"{machine.name} user {text}")
+        self.world.note(f"{machine.name} user {done}")
         self.ledger.note_act(machine, before, after)
-        for hint in hints:
-            machine.hint(hint)
         return True
 
     def _path(self, machine: Machine) -> Path:
@@ -82,31 +75,29 @@ class Users:
 
     # -- what they do --------------------------------------------------------------------------
 
-    def _write(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _write(self, volume: MemoryVolume, path: Path) -> str | None:
         return self.write(volume, path, self._content())
 
-    def write(self, volume: MemoryVolume, path: Path, content: bytes) -> Done | None:
+    def write(self, volume: MemoryVolume, path: Path, content: bytes) -> str | None:
         """Write a file in place, and make the directories that it needs."""
         node = volume.look(path)
         if node is not None and node.is_directory:
             return None
-        hints = self._make_directories(volume, path)
-        if node is not None and not hints and volume.find(path).mode & 0o170000 == 0o120000:
+        self._make_directories(volume, path)
+        if node is not None and node.mode & 0o170000 == 0o120000:
             volume.delete(path)
         volume.write(path, content)
-        hints += [DirtyPath(path, is_closed=False), DirtyPath(path, is_closed=True)]
-        return f"writes {path!r} {content[:12]!r}", hints
+        return f"writes {path!r} {content[:12]!r}"
 
-    def _make_directories(self, volume: MemoryVolume, path: Path) -> list[DirtyPath]:
-        missing = [directory for directory in above(path) if volume.look(directory) is None]
-        for directory in sorted(missing):
-            volume.mkdir(directory)
-        return [DirtyPath(directory, is_closed=False, is_tree=True) for directory in sorted(missing)]
+    def _make_directories(self, volume: MemoryVolume, path: Path) -> None:
+        for directory in sorted(above(path)):
+            if volume.look(directory) is None:
+                volume.mkdir(directory)
 
-    def _write_the_same(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _write_the_same(self, volume: MemoryVolume, path: Path) -> str | None:
         return self.write(volume, path, b"shared %d" % self.random.randrange(2))
 
-    def _save(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _save(self, volume: MemoryVolume, path: Path) -> str | None:
         """As editors do: write beside, and rename over it."""
         node = volume.look(path)
         beside = path + b".new"
@@ -114,34 +105,31 @@ class Users:
             return None
         volume.write(beside, self._content())
         volume.rename(beside, path)
-        hints = [DirtyPath(beside, is_closed=False), DirtyPath(path, is_closed=True)]
-        return f"saves {path!r} {volume.read(path)[:12]!r}", [*hints, DirtyPath(beside, is_closed=True)]
+        return f"saves {path!r} {volume.read(path)[:12]!r}"
 
-    def _append(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _append(self, volume: MemoryVolume, path: Path) -> str | None:
         node = volume.look(path)
         if node is None or node.mode & 0o170000 != 0o100000:
             return None
         self.writes += 1
         volume.append(path, b"+%d" % self.writes)
-        return f"appends +{self.writes} to {path!r}", [DirtyPath(path, is_closed=False)]
+        return f"appends +{self.writes} to {path!r}"
 
-    def _delete(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _delete(self, volume: MemoryVolume, path: Path) -> str | None:
         return self.delete(volume, path)
 
-    def delete(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def delete(self, volume: MemoryVolume, path: Path) -> str | None:
         """Delete a file, or a directory with all that is in it."""
-        everything = [p for p in tree_of(volume) if p == path or is_below(p, path)]
-        if not everything:
+        if path not in tree_of(volume):
             return None
         volume.delete(path)
-        everything.sort(key=lambda p: (-p.count(b"/"), p))
-        return f"deletes {path!r}", [DirtyPath(p, is_closed=True) for p in everything]
+        return f"deletes {path!r}"
 
-    def _rename(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _rename(self, volume: MemoryVolume, path: Path) -> str | None:
         things = [p for p in tree_of(volume) if p != path and not is_below(path, p)]
         return self.rename(volume, self.random.choice(things), path) if things else None
 
-    def rename(self, volume: MemoryVolume, old: Path, new: Path) -> Done | None:
+    def rename(self, volume: MemoryVolume, old: Path, new: Path) -> str | None:
         """Rename a file or a directory; onto a file only a leaf may go, onto a directory nothing."""
         node, there = volume.find(old), volume.look(new)
         directory = volume.look(parent(new))
@@ -150,41 +138,39 @@ class Users:
         if there is not None and (there.is_directory or node.is_directory):
             return None
         volume.rename(old, new)
-        is_tree = node.is_directory
-        hints = [DirtyPath(new, is_closed=True, is_tree=is_tree), DirtyPath(old, is_closed=True, is_tree=is_tree)]
-        return f"renames {old!r} to {new!r}", hints
+        return f"renames {old!r} to {new!r}"
 
-    def _mkdir(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _mkdir(self, volume: MemoryVolume, path: Path) -> str | None:
         if volume.look(path) is not None:
             return None
-        hints = self._make_directories(volume, path)
+        self._make_directories(volume, path)
         volume.mkdir(path)
-        return f"makes {path!r}", [*hints, DirtyPath(path, is_closed=False, is_tree=True)]
+        return f"makes {path!r}"
 
-    def _chmod(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _chmod(self, volume: MemoryVolume, path: Path) -> str | None:
         mode = self.random.choice(MODES)
         node = volume.find(path)
         if node.mode & 0o170000 == 0o120000 or node.mode & 0o777 == mode:
             return None
         volume.chmod(path, mode)
-        return f"chmods {path!r} {mode:o}", [DirtyPath(path, is_closed=True)]
+        return f"chmods {path!r} {mode:o}"
 
-    def _touch(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _touch(self, volume: MemoryVolume, path: Path) -> str | None:
         if volume.find(path).mode & 0o170000 != 0o100000:
             return None
         volume.touch(path, volume.now_ns() - self.random.choice([0, 10**9, 10**12]))
-        return f"touches {path!r}", [DirtyPath(path, is_closed=True)]
+        return f"touches {path!r}"
 
-    def _symlink(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _symlink(self, volume: MemoryVolume, path: Path) -> str | None:
         node = volume.look(path)
         if node is not None and node.is_directory:
             return None
-        hints = self._make_directories(volume, path)
+        self._make_directories(volume, path)
         self.writes += 1
         volume.symlink(path, b"target %d" % self.writes)
-        return f"links {path!r} to target {self.writes}", [*hints, DirtyPath(path, is_closed=True)]
+        return f"links {path!r} to target {self.writes}"
 
-    def _change_type(self, volume: MemoryVolume, path: Path) -> Done | None:
+    def _change_type(self, volume: MemoryVolume, path: Path) -> str | None:
         node = volume.find(path)
         deleted = self.delete(volume, path)
         assert deleted is not None
@@ -193,7 +179,7 @@ class Users:
         else:
             made = self._mkdir(volume, path)
         assert made is not None
-        return f"{deleted[0]} and {made[0]}", [*deleted[1], *made[1]]
+        return f"{deleted} and {made}"
 
     # -- files that stay open ------------------------------------------------------------------
 
@@ -214,17 +200,14 @@ class Users:
             self.writes += 1
             piece = b"+%d" % self.writes
 
-            def append(volume: MemoryVolume, writer: Writer = writer, piece: bytes = piece) -> Done:
+            def append(volume: MemoryVolume, writer: Writer = writer, piece: bytes = piece) -> str:
                 writer.write(piece)
-                paths = volume.paths_of(writer.node)
-                return f"writes on in {paths} {piece!r}", [DirtyPath(path, is_closed=False) for path in paths]
+                return f"writes on in {volume.paths_of(writer.node)} {piece!r}"
 
             self.do(machine, append)
 
     def close_writers(self) -> None:
         """Everybody is done."""
-        for machine, writer in self.writers:
+        for _, writer in self.writers:
             writer.close()
-            for path in machine.volume.paths_of(writer.node):
-                machine.hint(DirtyPath(path, is_closed=True))
         self.writers.clear()

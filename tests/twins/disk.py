@@ -1,7 +1,8 @@
 """The in-memory twin of a volume: one tree of inodes, with a user who works on it, a scanner and a tree.
 
 ``MemoryVolume`` is the disk and its user. ``open()`` gives the scanner and the tree of one process: what that process
-only remembers is gone with it, what is staged stays on the disk.
+only remembers is gone with it, what is staged stays on the disk. ``notices`` tells watchers what happens below the
+root, as the kernel does; what is staged is below the agent's own directory, which nobody watches.
 """
 
 from __future__ import annotations
@@ -11,55 +12,16 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
-from syncagent.core.plan import StatKey, Step
-from syncagent.disk.attributes import is_replicated
+from watchdog.observers.inotify_c import InotifyConstants as Inotify
+
+from syncagent.core.plan import Step
 from syncagent.disk.stat import kind_of
 from syncagent.ports import Finding, Marker, Outcome
-from syncproto import limits
 from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import name, parent
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """An inode. ``children`` for directories, ``data`` for files and the targets of symlinks."""
-
-    inode: int
-    mode: int
-    uid: int
-    gid: int
-    mtime_ns: int
-    ctime_ns: int
-    data: bytes = b""
-    sparse: bool = False
-    xattrs: dict[bytes, bytes] = field(default_factory=dict)
-    children: dict[bytes, Node] = field(default_factory=dict)
-    links: int = 1
-    writers: int = 0
-    is_mount: bool = False
-    is_unreadable: bool = False
-
-    @property
-    def is_directory(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def stat(self) -> StatKey:
-        size = len(self.children) if self.is_directory else len(self.data)
-        return StatKey(self.inode, size, self.mtime_ns, self.ctime_ns, self.mode, self.uid, self.gid)
-
-    @property
-    def attributes(self) -> Attributes:
-        xattrs = tuple(sorted((k, v) for k, v in self.xattrs.items() if is_replicated(k)))
-        return Attributes(self.mode & 0o777, self.uid, self.gid, () if self.has_too_many_xattrs else xattrs)
-
-    @property
-    def has_too_many_xattrs(self) -> bool:
-        """More than may travel."""
-        size = sum(len(key) + len(value) for key, value in self.xattrs.items())
-        return len(self.xattrs) > limits.XATTRS_MAX or size > limits.XATTR_BYTES_MAX
+from twins.inode import Node as Node
+from twins.notices import Notices
 
 
 class Writer:
@@ -78,6 +40,7 @@ class Writer:
     def close(self) -> None:
         """Done."""
         self.node.writers -= 1
+        self._volume.tell_each(self.node, Inotify.IN_CLOSE_WRITE)
 
 
 class MemoryVolume:
@@ -97,6 +60,7 @@ class MemoryVolume:
         self.staged: dict[bytes, Node] = {}
         self.parts: dict[bytes, bytearray] = {}
         self.markers: dict[int, Marker] = {}
+        self.notices = Notices()
         self._failures: list[tuple[type[Step], Path, Outcome]] = []
         self._findings: list[tuple[Path, Finding]] = []
 
@@ -114,7 +78,11 @@ class MemoryVolume:
         return Node(self._last_inode, mode, os.getuid(), os.getgid(), now, now, data)
 
     def stamp(self, node: Node, *, is_content: bool = True) -> None:
-        """Note a change of the content, or only of the inode."""
+        """Note a change of the content, or only of the inode, and tell of it."""
+        self._set_times(node, is_content=is_content)
+        self.tell_each(node, Inotify.IN_MODIFY if is_content else Inotify.IN_ATTRIB)
+
+    def _set_times(self, node: Node, *, is_content: bool) -> None:
         node.ctime_ns = self.now_ns()
         if is_content:
             node.mtime_ns = node.ctime_ns
@@ -148,23 +116,45 @@ class MemoryVolume:
         """All names of a node."""
         return [path for path, _, _, _ in self.walk() if self.find(path) is node]
 
-    def attach(self, path: Path, node: Node) -> None:
-        """Let a node stand at a path, in the place of whatever does."""
+    def attach(self, path: Path, node: Node, *, told: int = Inotify.IN_MOVED_TO, cookie: int = 0) -> None:
+        """Let a node stand at a path, in the place of whatever does: it comes from outside, unless ``told`` differs."""
+        self._put(path, node)
+        self.tell(path, node, told, cookie)
+
+    def detach(self, path: Path, *, told: int = Inotify.IN_MOVED_FROM, cookie: int = 0) -> Node:
+        """Take a name away: the node goes outside, unless ``told`` differs; it stays for whoever holds it."""
+        node = self._take(path)
+        self.tell(path, node, told, cookie)
+        return node
+
+    def _put(self, path: Path, node: Node) -> None:
         directory = self.find_directory(parent(path))
         old = directory.children.get(name(path))
         if old is not None and old is not node:
-            self.detach(path)
+            self._take(path)
+            if old.is_directory:
+                self.notices.tell_itself(old, Inotify.IN_IGNORED)
         directory.children[name(path)] = node
-        self.stamp(directory)
-        self.stamp(node, is_content=False)
+        self._set_times(directory, is_content=True)
+        self._set_times(node, is_content=False)
 
-    def detach(self, path: Path) -> Node:
-        """Take a name away; the node stays for whoever holds it."""
+    def _take(self, path: Path) -> Node:
         directory = self.find_directory(parent(path))
         node = directory.children.pop(name(path))
-        self.stamp(directory)
-        self.stamp(node, is_content=False)
+        self._set_times(directory, is_content=True)
+        self._set_times(node, is_content=False)
         return node
+
+    def tell(self, path: Path, node: Node, mask: int, cookie: int = 0) -> None:
+        """Tell watchers what happened to the node at a path, or to the one that was there."""
+        if self.notices.listeners:
+            directory = self.find(parent(path)) if path else None
+            self.notices.tell(directory, name(path), node, mask, cookie)
+
+    def tell_each(self, node: Node, mask: int) -> None:
+        """Tell watchers what happened to a node, under each of its names."""
+        for path in self.paths_of(node) if self.notices.listeners else []:
+            self.tell(path, node, mask)
 
     # -- what the user does ------------------------------------------------------------------------------
 
@@ -172,10 +162,17 @@ class MemoryVolume:
         """Create a file, or replace its content in place."""
         node = self.look(path)
         if node is None:
-            self.attach(path, self.new_node(stat.S_IFREG | 0o644, data))
-            return
-        node.data, node.sparse = data, False
-        self.stamp(node)
+            node = self.new_node(stat.S_IFREG | 0o644)
+            self.attach(path, node, told=Inotify.IN_CREATE)
+        self._write(path, node, data)
+
+    def _write(self, path: Path, node: Node, data: bytes, *, is_append: bool = False) -> None:
+        is_told = bool(node.data or data)
+        node.data, node.sparse = (node.data + data, node.sparse) if is_append else (data, False)
+        self._set_times(node, is_content=True)
+        if is_told:
+            self.tell(path, node, Inotify.IN_MODIFY)
+        self.tell(path, node, Inotify.IN_CLOSE_WRITE)
 
     def write_sparse(self, path: Path, data: bytes) -> None:
         """Create a file whose pages of zeros are holes."""
@@ -184,67 +181,83 @@ class MemoryVolume:
 
     def append(self, path: Path, data: bytes) -> None:
         """Add to the end of a file."""
-        node = self.find(path)
-        node.data += data
-        self.stamp(node)
+        self._write(path, self.find(path), data, is_append=True)
 
     def truncate(self, path: Path, size: int) -> None:
         """Shorten a file."""
         node = self.find(path)
         node.data = node.data[:size]
-        self.stamp(node)
+        self._set_times(node, is_content=True)
+        self.tell(path, node, Inotify.IN_MODIFY)
 
     def delete(self, path: Path) -> None:
         """Delete whatever is there, with all that is in it."""
-        self.find(path)
-        self.detach(path).links -= 1
+        node = self.find(path)
+        for below, _, _, _ in reversed([*self.walk(path)] if node.is_directory else []):
+            self.tell(below, self.find(below), Inotify.IN_DELETE)
+        self.detach(path, told=Inotify.IN_DELETE).links -= 1
 
     def rename(self, path: Path, to: Path) -> None:
         """Rename, replacing what is there."""
-        self.attach(to, self.detach(path))
+        cookie = self.notices.new_cookie()
+        self.attach(to, self.detach(path, cookie=cookie), cookie=cookie)
+
+    def exchange(self, path: Path, other: Path) -> None:
+        """Swap two names in one step."""
+        node, there = self._take(path), self._take(other)
+        self._put(path, there)
+        self._put(other, node)
+        for one, two, moved in ((path, other, node), (other, path, there)):
+            cookie = self.notices.new_cookie()
+            self.tell(one, moved, Inotify.IN_MOVED_FROM, cookie)
+            self.tell(two, moved, Inotify.IN_MOVED_TO, cookie)
 
     def mkdir(self, path: Path) -> None:
         """Make a directory."""
         if self.look(path) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        self.attach(path, self.new_node(stat.S_IFDIR | 0o755))
+        self.attach(path, self.new_node(stat.S_IFDIR | 0o755), told=Inotify.IN_CREATE)
 
     def symlink(self, path: Path, target: bytes) -> None:
         """Make a symlink."""
-        self.attach(path, self.new_node(stat.S_IFLNK | 0o777, target))
+        self.attach(path, self.new_node(stat.S_IFLNK | 0o777, target), told=Inotify.IN_CREATE)
 
     def link(self, path: Path, to: Path) -> None:
         """Give a file a second name."""
         node = self.find(path)
         node.links += 1
-        self.attach(to, node)
+        self.attach(to, node, told=Inotify.IN_CREATE)
 
     def fifo(self, path: Path) -> None:
         """Make what is not replicated."""
-        self.attach(path, self.new_node(stat.S_IFIFO | 0o644))
+        self.attach(path, self.new_node(stat.S_IFIFO | 0o644), told=Inotify.IN_CREATE)
+
+    def _change(self, path: Path, node: Node) -> None:
+        self._set_times(node, is_content=False)
+        self.tell(path, node, Inotify.IN_ATTRIB)
 
     def chmod(self, path: Path, mode: int) -> None:
         """Change the mode, special bits included."""
         node = self.find(path)
         node.mode = stat.S_IFMT(node.mode) | mode
-        self.stamp(node, is_content=False)
+        self._change(path, node)
 
     def chown(self, path: Path, uid: int, gid: int) -> None:
         """Change the owner."""
         node = self.find(path)
         node.uid, node.gid = uid, gid
-        self.stamp(node, is_content=False)
+        self._change(path, node)
 
     def set_xattr(self, path: Path, key: bytes, value: bytes) -> None:
         """Set an extended attribute."""
         node = self.find(path)
         node.xattrs[key] = value
-        self.stamp(node, is_content=False)
+        self._change(path, node)
 
     def touch(self, path: Path, mtime_ns: int) -> None:
         """Set the modification time."""
         node = self.find(path)
-        self.stamp(node, is_content=False)
+        self._change(path, node)
         node.mtime_ns = mtime_ns
 
     def open_writer(self, path: Path) -> Writer:
@@ -281,17 +294,26 @@ class MemoryVolume:
 
     def replace_root(self) -> None:
         """Another, empty directory stands at the root's path; what was staged went with the first."""
+        self.notices.tell_itself(self.root, Inotify.IN_MOVE_SELF)
         self.staged, self.parts = {}, {}
         self.root = self.new_node(stat.S_IFDIR | 0o755)
         self.is_gone = False
 
     def remove_root(self) -> None:
-        """Nothing stands at the root's path."""
+        """Nothing stands at the root's path: it was moved away."""
+        self.notices.tell_itself(self.root, Inotify.IN_MOVE_SELF)
+        self.is_gone = True
+
+    def delete_root(self) -> None:
+        """The root, which is empty, is deleted."""
+        for mask in (Inotify.IN_DELETE_SELF, Inotify.IN_IGNORED):
+            self.notices.tell_itself(self.root, mask)
         self.is_gone = True
 
     def restore_root(self, root: Node) -> None:
         """The directory of before is back."""
         self.root, self.is_gone = root, False
+        self.notices.tell_itself(root, Inotify.IN_MOVE_SELF)
 
     def fail(self, step: type[Step], path: Path, outcome: Outcome) -> None:
         """The next step of this type at this path has this outcome, and does nothing."""
