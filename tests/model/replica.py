@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from syncagent.core.local import Content, content_of
@@ -90,8 +90,9 @@ class Replica:
         return batch
 
     def _drop_collected(self, source: Replica, batch: list[Entry], known: Vector) -> None:
-        for path in self.core.missing_from(batch, known):
-            self.core.drop_collected(path, known)
+        for entry in self.core.missing_from(batch, known):
+            self.core.drop_collected(entry, known)
+        self.core.adopt_registers(batch, known)
         self.core.join_collected(source.state.collected, source.state.floor)
 
     def hear_again(self, batch: list[Entry], clock: int) -> None:
@@ -170,9 +171,13 @@ class OverlaidReconciler(Reconciler):
         with self._decision() as core:
             core.integrate(entry, clock)
 
-    def drop_collected(self, path: Path, known: Vector) -> None:
+    def drop_collected(self, entry: Entry, known: Vector) -> None:
         with self._decision() as core:
-            core.drop_collected(path, known)
+            core.drop_collected(entry, known)
+
+    def adopt_registers(self, entries: Iterable[Entry], known: Vector) -> None:
+        with self._decision() as core:
+            core.adopt_registers(entries, known)
 
     def give_up(self, entry: Entry) -> None:
         with self._decision() as core:

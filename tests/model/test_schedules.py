@@ -9,6 +9,8 @@ from model.replica import OverlaidReconciler, Replica
 from model.scripts import SCRIPTS
 
 BATCH = 100
+ONCE_FAILED: list[Schedule] = [15219]
+"""Found by long runs, and put right."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -24,6 +26,10 @@ def test_random_schedules_end_well(first: int) -> None:
 @pytest.mark.parametrize("first", range(0, 500, BATCH))
 def test_random_schedules_with_symlinks_and_touches_end_well(first: int) -> None:
     assert _failures([f"{seed} links" for seed in range(first, first + BATCH)]) == {}
+
+
+def test_schedules_that_failed_once_end_well() -> None:
+    assert _failures(ONCE_FAILED) == {}
 
 
 @pytest.mark.parametrize("first", range(0, 500, BATCH))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from syncagent.core.local import DIRECTORY, Local, content_of
 from syncagent.core.state import wants
 from syncproto.model import Entry, Metadata, Path, is_news
@@ -87,8 +89,8 @@ class Exchange(Local):
         """The fence: whether a source that dropped tombstones up to ``collected`` must send everything it has."""
         return not covers_all(self.state.known, collected.items())
 
-    def missing_from(self, entries: Iterable[Entry], known: Vector) -> list[Path]:
-        """After a full exchange: paths where the source once knew what is here and has it no longer, deepest first.
+    def missing_from(self, entries: Iterable[Entry], known: Vector) -> list[Entry]:
+        """After a full exchange: what is here, and the source once knew and has no longer, the deepest first.
 
         It was deleted, and the tombstones are gone, or it lost there and was kept. ``entries`` are all that the source
         has, pending ones too; ``known`` is the vector that it stated.
@@ -97,20 +99,40 @@ class Exchange(Local):
         for entry in entries:
             theirs.setdefault(entry.path, []).append(entry)
         every = self.state.changed_since(0)
-        gone = {e.path for e in every if not is_news(e, known) and not _has(theirs.get(e.path, []), e, known)}
-        return sorted(gone, key=lambda path: (-path.count(b"/"), path))
+        gone = [e for e in every if not is_news(e, known) and not _has(theirs.get(e.path, []), e, known)]
+        return sorted(gone, key=lambda entry: (-entry.path.count(b"/"), entry.path, entry.dot))
 
-    def drop_collected(self, path: Path, known: Vector) -> None:
-        """Drop what is here at a path of ``missing_from``, unless it has changed since: that is news to the source."""
-        for entry in self.state.pending_at(path):
-            if not is_news(entry, known):
-                self.state.drop_pending(entry.dot)
-        here = self.state.entry(path)
-        if here is None or is_news(here, known):
+    def drop_collected(self, entry: Entry, known: Vector) -> None:
+        """Drop an entry of ``missing_from``, unless it has changed since: that is news to the source.
+
+        Another one at its path stays: the source has that, or never knew it.
+        """
+        twin, here = self.state.pending_entry(entry.dot), self.state.entry(entry.path)
+        if twin is not None and not is_news(twin, known):
+            self.state.drop_pending(twin.dot)
+        if here is None or here.dot != entry.dot or is_news(here, known):
             return
-        self.state.drop(path)
-        if here.is_live and self.state.has_live_below(path):
-            self._mint(path, DIRECTORY, 0)
+        self.state.drop(here.path)
+        if here.is_live and self.state.has_live_below(here.path):
+            self._mint(here.path, DIRECTORY, 0)
+
+    def adopt_registers(self, entries: Iterable[Entry], known: Vector) -> None:
+        """After a full exchange: where the source has an entry of ours with a lesser register although it knew ours,
+
+        that register was dropped with a tombstone, and goes here too. The entry stays. ``entries`` are all it has.
+        """
+        best: dict[Path, Metadata] = {}
+        every = list(entries)
+        for entry in every:
+            rival = best.setdefault(entry.path, entry.metadata)
+            best[entry.path] = max(rival, entry.metadata, key=lambda register: register.rank)
+        for entry in every:
+            register, here = best[entry.path], self.state.entry(entry.path)
+            twin = self.state.pending_entry(entry.dot)
+            if here is not None and here.dot == entry.dot and _was_dropped(here.metadata, register, known):
+                self._put(structs.replace(here, metadata=register))
+            if twin is not None and _was_dropped(twin.metadata, register, known):
+                self.state.put_pending(structs.replace(twin, metadata=register))
 
     def join_collected(self, collected: Vector, floor: int) -> None:
         """What is dropped there is dropped here: a path begun anew ranks above all of it."""
@@ -156,7 +178,14 @@ class Exchange(Local):
 
 def _has(theirs: list[Entry], ours: Entry, known: Vector) -> bool:
     """Whether a source still has an entry that it knows, or what replaced it, with its register or a better one."""
-    if not any(each.dot == ours.dot or each.has_seen(ours) for each in theirs):
+    if any(each.dot == ours.dot for each in theirs):
+        return True  # its register is another matter: see ``adopt_registers``
+    if not any(each.has_seen(ours) for each in theirs):
         return False
     best = max(each.metadata.rank for each in theirs)
     return best >= ours.metadata.rank or not covers(known, ours.metadata.dot)
+
+
+def _was_dropped(ours: Metadata, theirs: Metadata, known: Vector) -> bool:
+    """Whether a source that knew our register has only a lesser one."""
+    return ours.rank > theirs.rank and covers(known, ours.dot)

@@ -284,11 +284,11 @@ class Applier:
             self._context.count("sweeps")
             self.wake(self._context.index.pending())
 
-    def drop_collected(self, path: Path, known: Vector) -> bool:
+    def drop_collected(self, entry: Entry, known: Vector) -> bool:
         """Remove what a full exchange showed to be deleted; False if the disk has moved on."""
         context = self._context
         overlay = Overlay(context.index)
-        Reconciler(overlay).drop_collected(path, known)
+        Reconciler(overlay).drop_collected(entry, known)
         changes = [self._change(each, after) for each, (_, after) in overlay.changes().items()]
         todo = plan([c for c in changes if not context.rules.ignores(c.path)], context.tree.is_staged)
         if todo.unlooked or todo.needs:

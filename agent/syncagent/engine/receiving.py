@@ -176,6 +176,7 @@ class Receiver:
         if last.is_full:
             if not self._drop_what_is_gone(view, last, unit):
                 return
+            context.reconciler.adopt_registers(unit.entries, last.known)
             context.reconciler.join_collected(last.collected, last.floor)
         for entry in unit.entries:
             context.reconciler.receive(entry)
@@ -205,14 +206,14 @@ class Receiver:
         self._fetcher.stage_inline(list(wanted.items()))
 
     def _drop_what_is_gone(self, view: PeerView, last: Delta, unit: _Unit) -> bool:
-        """Drop the paths that the source once knew and no longer has: their deletes were missed here.
+        """Drop what the source once knew and no longer has: their deletes were missed here.
 
         If the disk has moved on at any of them, nothing of the unit is taken: the fence must stay until all are gone.
         """
         source, is_done = self._sources[view.peer], True
-        for path in self._context.reconciler.missing_from(unit.entries, last.known):
-            if not self._applier.drop_collected(path, last.known):
-                self._look_again(path, self._context.now)
+        for entry in self._context.reconciler.missing_from(unit.entries, last.known):
+            if not self._applier.drop_collected(entry, last.known):
+                self._look_again(entry.path, self._context.now)
                 is_done = False
         self._context.is_changed = True
         if not is_done:

@@ -60,9 +60,9 @@ def test_who_missed_a_collected_tombstone_drops_what_the_source_has_no_more() ->
     assert c.needs_full(a.state.collected)
     known = a.state.known
     missing = c.missing_from(a.unknown_to({}), known)
-    assert missing == [b"d/x", b"d"]
-    for path in missing:
-        c.drop_collected(path, known)
+    assert [each.path for each in missing] == [b"d/x", b"d"]
+    for each in missing:
+        c.drop_collected(each, known)
     c.join_collected(a.state.collected, a.state.floor)
     c.take([], known)
     assert [*c.state.entries()] == []
@@ -76,8 +76,8 @@ def test_what_changed_meanwhile_is_not_dropped_nor_the_directory_above_it() -> N
     known = a.state.known
     missing = c.missing_from([], known)
     edited = c.change(b"d/x", file(b"2"), 30)
-    for path in missing:
-        c.drop_collected(path, known)
+    for each in missing:
+        c.drop_collected(each, known)
     assert entry(c, b"d/x") == edited
     assert entry(c, b"d").is_live
     assert entry(c, b"d").origin == "c.1"
@@ -89,9 +89,39 @@ def test_a_dropped_path_takes_along_what_was_pending_there() -> None:
     pull(c, a, is_at_hand=False)
     a.change(b"x", DELETED, 20)
     a.collect([])
-    assert c.missing_from([], a.state.known) == [b"x"]
-    c.drop_collected(b"x", a.state.known)
+    (missing,) = c.missing_from([], a.state.known)
+    c.drop_collected(missing, a.state.known)
     assert [*c.state.pending()] == []
+
+
+def test_what_the_source_has_stays_where_something_pending_is_gone() -> None:
+    a, c = replica("a"), replica("c")
+    a.change(b"x", file(b"1"), 10, attributes=MODE)
+    pull(c, a, is_at_hand=False)  # pending here, and never to be had: its writer replaces it
+    ours = c.change(b"x", file(b"2"), 50, attributes=MODE)
+    a.change(b"x", DELETED, 20)
+    pull(a, c)
+    a.collect([])
+    a_entry = entry(a, b"x")
+    assert a_entry.dot == ours.dot
+    (missing,) = c.missing_from(a.unknown_to({}), a.state.known)
+    assert not missing.dot == ours.dot
+    c.drop_collected(missing, a.state.known)
+    assert entry(c, b"x") == ours
+    assert [*c.state.pending()] == []
+
+
+def test_a_register_that_the_source_dropped_goes_and_the_entry_stays() -> None:
+    a, c = replica("a"), replica("c")
+    made = a.change(b"x", file(b"1"), 10, attributes=MODE)
+    pull(c, a)
+    register = c.change_metadata(b"x", PRIVATE, 20).metadata
+    known = {"a.1": 1, register.origin: register.counter}
+    assert c.missing_from([made], known) == []
+    c.adopt_registers([made], {"a.1": 1})  # it did not know ours: ours is news to it
+    assert entry(c, b"x").metadata == register
+    c.adopt_registers([made], known)
+    assert entry(c, b"x") == made
 
 
 def test_what_was_made_anew_at_a_deleted_path_does_not_keep_the_old_entry() -> None:
@@ -102,8 +132,8 @@ def test_what_was_made_anew_at_a_deleted_path_does_not_keep_the_old_entry() -> N
     again = b.change(b"d", DIRECTORY, 30, attributes=MODE)
     pull(a, b)
     missing = c.missing_from(a.unknown_to({}), a.state.known)
-    assert missing == [b"d/x", b"d"]
-    for path in missing:
-        c.drop_collected(path, a.state.known)
+    assert [each.path for each in missing] == [b"d/x", b"d"]
+    for each in missing:
+        c.drop_collected(each, a.state.known)
     pull(c, a)
     assert [*c.state.entries()] == [again]
