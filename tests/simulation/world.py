@@ -39,7 +39,7 @@ class World:
         self._heap: list[tuple[float, float, int, str, Action]] = []
         self._numbers = count()
         self._hash = hashlib.blake2b(digest_size=16)
-        self._is_carrying = False
+        self._carry_at: float | None = None
         self._events = 0
         self._counted_until = 0.0
         self._tick()
@@ -89,16 +89,23 @@ class World:
 
     def carry_soon(self) -> None:
         """Something may have been sent."""
-        if not self._is_carrying:
-            self._is_carrying = True
+        if self._carry_at is None or self._carry_at > self.now + self.latency:
             busy = sum(bool(queue) for pipe in self.network.pipes for queue in pipe.queues)
-            self.after(self.random.uniform(0, self.latency) / max(1, busy), "carry", self._carry)
+            self._carry_by(self.now + self.random.uniform(0, self.latency) / max(1, busy))
 
-    def _carry(self) -> None:
-        self._is_carrying = False
+    def _carry_by(self, when: float) -> None:
+        self._carry_at = when
+        self.at(when, "carry", lambda: self._carry(when))
+
+    def _carry(self, when: float) -> None:
+        if when != self._carry_at:
+            return
+        self._carry_at = None
         self.network.now = self.now
         if self.network.step():
             self.carry_soon()
+        elif (due := self.network.next_due()) is not None:
+            self._carry_by(max(due, self.now))
 
     def _tick(self) -> None:
         self.network.now = self.now

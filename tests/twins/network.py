@@ -2,13 +2,15 @@
 
 Nothing happens by itself. ``step`` carries one message, ``advance`` lets time pass, and everything random comes from
 one seed. A pipe keeps order and loses nothing while it stands, as TCP does; ``cut`` breaks it, and what was on its way
-is lost; ``stall`` holds everything back until ``heal``.
+is lost; ``stall`` holds everything back until ``heal``; ``half_open`` breaks it for one end only. ``weather`` has a way
+from one agent to another delay, lose, repeat and swap messages, or drop what a slow reader leaves lying.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 
@@ -20,10 +22,34 @@ from syncproto.greeting import Introduction
 from syncproto.messages import VolumeHello, VolumeMessage
 from syncproto.session import Closed, Session, Wire
 
+Parcel = tuple[float, Wire]
+"""A message on its way, and when it arrives."""
+
 RETRY_SECONDS = 0.5
 REFUSED_RETRY_SECONDS = 5.0
 SELF_RETRY_SECONDS = 60.0
 TROUBLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How messages fare on the way from one agent to another. Chances are from 0 to 1, times are seconds."""
+
+    loss: float = 0.0
+    twice: float = 0.0
+    swap: float = 0.0
+    """The chance that a message overtakes the one before it."""
+    delay: float = 0.0
+    """The longest delay; it varies from message to message, and order is kept."""
+    pause: float = 0.0
+    """A slow reader takes one message in this time."""
+    room: int = 0
+    """So many messages wait for a slow reader; what comes then is dropped and nobody is told. 0: no limit."""
+    is_held: bool = False
+    """Nothing arrives for now."""
+
+
+FAIR = Weather()
 
 
 class MemoryPeers:
@@ -79,40 +105,87 @@ class MemoryPeers:
 
 
 class _Pipe:
-    """A connection between two agents, with the messages on their way in either direction."""
+    """A connection between two agents, with the messages on their way in either direction, and when each is due."""
 
-    def __init__(self, dial: _Dial, dialler: MemoryPeers, listener: MemoryPeers, now: float) -> None:
+    def __init__(self, dial: _Dial, network: MemoryNetwork, dialler: MemoryPeers, listener: MemoryPeers) -> None:
         self.ends = (dialler, listener)
-        self.queues: tuple[deque[Wire], deque[Wire]] = (deque(), deque())
+        self.queues: tuple[deque[Parcel], deque[Parcel]] = (deque(), deque())
         self.is_broken = False
-        heard = Session(listener.introduce, now)
+        self.has_lost = [False, False]
+        """Which end knows that the connection is gone."""
+        self._network = network
+        self._free_at = [0.0, 0.0]
+        heard = Session(listener.introduce, network.now)
         self.links = (
             Link(dial.new_session(), listener.name, partial(self._transmit, 0), dial.ended),
-            Link(heard, dialler.name, partial(self._transmit, 1), lambda closed: None),
+            Link(heard, dialler.name, partial(self._transmit, 1), lambda closed: self._listener_ended()),
         )
 
+    def weather(self, end: int) -> Weather:
+        """On the way that starts at this end."""
+        return self._network.weather_of(self.ends[end].name, self.ends[1 - end].name)
+
     def _transmit(self, end: int, wire: Wire) -> bool:
-        if not self.is_broken:
-            self.queues[end].append(wire)
-        return not self.is_broken
+        if self.is_broken or self.has_lost[end]:
+            return False
+        if not self.has_lost[1 - end]:
+            self._enqueue(self.queues[end], wire, self.weather(end))
+        return True
+
+    def _enqueue(self, queue: deque[Parcel], wire: Wire, weather: Weather) -> None:
+        network = self._network
+        if weather is FAIR:
+            queue.append((network.now, wire))
+            return
+        if weather.room and len(queue) >= weather.room or network.random.random() < weather.loss:
+            network.lost += 1
+            return
+        at = network.now + network.random.uniform(0, weather.delay)
+        at = max(at, queue[-1][0]) if queue else at
+        if queue and network.random.random() < weather.swap:
+            last_at, last = queue.pop()
+            queue.append((last_at, wire))
+            wire = last
+        queue.append((at, wire))
+        if network.random.random() < weather.twice:
+            queue.append((at, wire))
+
+    def due(self, end: int) -> float | None:
+        """When the next message of this end arrives; None if none is on its way, or it is held back."""
+        if not self.queues[end] or self.weather(end).is_held:
+            return None
+        return max(self.queues[end][0][0], self._free_at[end])
 
     def deliver(self, end: int, now: float) -> None:
         """The message sent longest ago by this end arrives at the other."""
-        wire, receiver = self.queues[end].popleft(), self.ends[1 - end]
+        (_, wire), receiver = self.queues[end].popleft(), self.ends[1 - end]
+        self._free_at[end] = now + self.weather(end).pause
         receiver.peering.receive(self.links[1 - end], list(wire), now)
         receiver.peering.flush(now)
 
     def tick(self, now: float) -> None:
-        for owner, link in zip(self.ends, self.links, strict=True):
-            owner.peering.tick(link, now)
-            owner.peering.flush(now)
+        for end, (owner, link) in enumerate(zip(self.ends, self.links, strict=True)):
+            if not self.has_lost[end]:
+                owner.peering.tick(link, now)
+                owner.peering.flush(now)
 
     def snap(self) -> None:
         """The connection breaks; both ends notice."""
         if not self.is_broken:
             self.is_broken = True
-            for owner, link in zip(self.ends, self.links, strict=True):
-                owner.peering.lose(link, "the connection was lost")
+            for end in (0, 1):
+                self.lose(end)
+
+    def lose(self, end: int) -> None:
+        """This end notices that the connection is gone."""
+        if not self.has_lost[end]:
+            self.has_lost[end] = True
+            self.queues[1 - end].clear()
+            self.ends[end].peering.lose(self.links[end], "the connection was lost")
+
+    def _listener_ended(self) -> None:
+        if self.has_lost[0]:
+            self._network.drop(self)
 
 
 class _Dial:
@@ -162,7 +235,7 @@ class _Dial:
             self._trouble.set(closed.reason)
             self.retry_at = self._network.now + REFUSED_RETRY_SECONDS
         pipe, self.pipe, self.link = self.pipe, None, None
-        if pipe is not None:
+        if pipe is not None and (not pipe.has_lost[0] or pipe.has_lost[1]):
             self._network.drop(pipe)
 
 
@@ -174,8 +247,10 @@ class MemoryNetwork:
         self.random = Random(seed)
         self.agents: dict[str, MemoryPeers] = {}
         self.pipes: list[_Pipe] = []
+        self.lost = 0
+        """How many messages vanished on their way."""
         self._cut: set[frozenset[str]] = set()
-        self._stalled: set[frozenset[str]] = set()
+        self._weather: dict[tuple[str, str], Weather] = {}
 
     def join(
         self,
@@ -196,12 +271,18 @@ class MemoryNetwork:
 
     def step(self) -> bool:
         """Carry one message, chosen by the seed among those that are next on their pipe; False if there is none."""
-        ready = [(pipe, end) for pipe in self.pipes if not self._is_stalled(pipe) for end in (0, 1) if pipe.queues[end]]
+        due = [(pipe.due(end), pipe, end) for pipe in self.pipes for end in (0, 1) if pipe.queues[end]]
+        ready = [(pipe, end) for when, pipe, end in due if when is not None and when <= self.now]
         if not ready:
             return False
         pipe, end = self.random.choice(ready)
         pipe.deliver(end, self.now)
         return True
+
+    def next_due(self) -> float | None:
+        """When the next message arrives."""
+        times = [when for pipe in self.pipes for end in (0, 1) if (when := pipe.due(end)) is not None]
+        return min(times, default=None)
 
     def settle(self) -> None:
         """Carry messages until none is on its way."""
@@ -227,12 +308,27 @@ class MemoryNetwork:
 
     def stall(self, one: str, other: str) -> None:
         """Hold back what the two say to each other, until ``heal``."""
-        self._stalled.add(frozenset((one, other)))
+        for way in ((one, other), (other, one)):
+            self.set_weather(*way, Weather(is_held=True))
+
+    def set_weather(self, sender: str, receiver: str, weather: Weather) -> None:
+        """From now on messages of the one to the other fare like this, until ``heal``."""
+        self._weather[sender, receiver] = weather
+
+    def weather_of(self, sender: str, receiver: str) -> Weather:
+        """How messages of the one to the other fare."""
+        return self._weather.get((sender, receiver), FAIR)
+
+    def half_open(self, one: str, other: str) -> None:
+        """What joins the two breaks, and only ``one`` notices: what ``other`` sends vanishes."""
+        for pipe in [pipe for pipe in self.pipes if _names(pipe) == {one, other}]:
+            pipe.lose(0 if pipe.ends[0].name == one else 1)
 
     def heal(self, one: str, other: str) -> None:
-        """End ``cut`` and ``stall``."""
+        """End ``cut``, ``stall`` and bad weather. A connection that is half open stays so."""
         self._cut.discard(frozenset((one, other)))
-        self._stalled.discard(frozenset((one, other)))
+        self._weather.pop((one, other), None)
+        self._weather.pop((other, one), None)
 
     def remove(self, agent: MemoryPeers) -> None:
         """An agent has left."""
@@ -256,7 +352,7 @@ class MemoryNetwork:
 
     def join_ends(self, dial: _Dial, dialler: MemoryPeers, listener: MemoryPeers) -> _Pipe:
         """Make the connection."""
-        pipe = _Pipe(dial, dialler, listener, self.now)
+        pipe = _Pipe(dial, self, dialler, listener)
         self.pipes.append(pipe)
         return pipe
 
@@ -265,9 +361,6 @@ class MemoryNetwork:
         if pipe in self.pipes:
             self.pipes.remove(pipe)
             pipe.snap()
-
-    def _is_stalled(self, pipe: _Pipe) -> bool:
-        return bool(self._stalled) and _names(pipe) in self._stalled
 
 
 def _names(pipe: _Pipe) -> frozenset[str]:
