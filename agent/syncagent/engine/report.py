@@ -38,7 +38,7 @@ def volume_status(volume: Volume, expected: Iterable[str]) -> VolumeStatus:
         path=printable(context.options.path),
         state=state,
         direction=context.options.direction,
-        watch=volume.watch.mode if volume.watch else "poll",
+        watch=volume.watching.mode,
         ready=volume.is_ready,
         in_sync=all(replica.in_sync for replica in replicas),
         digest=None if context.halt else index.digest.hex(),
@@ -169,7 +169,7 @@ def why(volume: Volume, path: Path) -> WhyStatus:
         cause = "held by the brake" if held_here else "waits for its content" if entry.is_live else "waits"
         details.append(f"{what} from {entry.origin.rpartition('.')[0]} is pending: {cause}")
     details += [f"{problem.text}" for problem in context.problems.at(path)]
-    details.append(f"watched by {'events' if volume.watch and volume.watch.mode == 'events' else 'polling'}")
+    details.append(f"watched by {'events' if volume.watching.mode == 'events' else 'polling'}")
     if state == "unknown":
         details.append("no entry: it was never seen here, or its name is mistyped")
     return WhyStatus(path=printable(path), state=state, details=details, lacking=_lacking(volume, path))

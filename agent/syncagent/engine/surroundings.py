@@ -20,6 +20,10 @@ class Watch(Protocol):
     def mode(self) -> str:
         """``events`` or ``poll``."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether hints can still come."""
+
     def check(self, expected_directories: int) -> str | None:
         """A sentence if it watches less than there is."""
 

@@ -24,10 +24,11 @@ from syncagent.engine.receiving import Receiver
 from syncagent.engine.routing import Router
 from syncagent.engine.ruling import load_rules
 from syncagent.engine.stating import Herald
-from syncagent.engine.surroundings import Hints, Surroundings, Watch
+from syncagent.engine.surroundings import Hints, Surroundings
 from syncagent.engine.tidying import Tidier
 from syncagent.engine.waiting import Barriers
 from syncagent.engine.walking import Walker
+from syncagent.engine.watching import Watching
 from syncagent.ports import DirtyPath, PeerMessage, PeerUp, Scanner, Tree, WatchLost
 from syncproto import messages as m
 from syncproto.model import Entry, Path
@@ -90,7 +91,7 @@ class Volume:
         self.barriers = Barriers(context, self.is_quiet)
         self.identity = Identity(self)
         self._router = Router(self)
-        self.watch: Watch | None = None
+        self.watching = Watching(context, around.disk, self.hints.put)
         self.is_scanned = False
         self.is_ready = False
         self.expected: Callable[[], list[str]] = list
@@ -119,7 +120,7 @@ class Volume:
         context = self.context
         context.scanner, context.tree = self._disk.open()
         self._load_rules()
-        self._watch()
+        self.watching.begin()
         self.lookout.dirty = DirtySet()
         self.membership.enlist()
         self.walker.start_full()
@@ -147,25 +148,9 @@ class Volume:
         self.is_scanned = False
         self._rehello()
 
-    def _watch(self) -> None:
-        if self.watch is not None:
-            self.watch.stop()
-        try:
-            self.watch = self._disk.watch(self.hints.put)
-        except OSError as error:
-            self.watch = None
-            self.context.problems.add(
-                "watch",
-                f"the volume cannot be watched: {error}",
-                remedy="raise fs.inotify.max_user_watches and max_user_instances; until then it is scanned every 10 s",
-                wall_ns=self.context.clock.wall_ns(),
-            )
-
     def stop(self) -> None:
         """End the watcher; what is staged stays for the next start."""
-        if self.watch is not None:
-            self.watch.stop()
-            self.watch = None
+        self.watching.end()
         if self.context.halt or self._flush():
             self.context.index.commit(durable=True)
         self.context.index.close()
@@ -178,6 +163,7 @@ class Volume:
         if isinstance(hint, WatchLost):
             log.info("volume %s: scanning everything: %s", context.options.name, hint.reason)
             context.count("full_scans")
+            self.watching.lost(hint.reason)
             self.walker.start_full()
             return
         if not hint.path:
@@ -255,6 +241,7 @@ class Volume:
         if now >= self._next_root_check:
             self._next_root_check = now + ROOT_CHECK_SECONDS
             self.identity.check_now_and_then()
+            self.watching.settle(is_quiet=self.is_quiet())
             see_to_the_unobtainable(self)
             release_when_due(self)
         if self.lookout.dirty.take_everything() and not context.halt:
@@ -272,12 +259,8 @@ class Volume:
         self.herald.run()
         self._tidier.run()
         if now >= self._next_scan and self.is_scanned and not context.halt:
-            self._next_scan = now + self._scan_interval()
+            self._next_scan = now + self.watching.scan_interval()
             self.walker.start_full()
-
-    def _scan_interval(self) -> float:
-        is_watched = self.watch is not None and self.watch.mode == "events"
-        return self.context.options.scan_interval if is_watched else min(10.0, self.context.options.scan_interval)
 
     def next_due(self) -> float:
         """When ``run`` must be called again, if nothing comes in before."""
@@ -306,20 +289,10 @@ class Volume:
             if not self.is_scanned:
                 log.info("volume %s: scanned, %d entries", context.options.name, context.index.live_count)
             self.is_scanned = True
-            self._check_watch()
+            self.watching.scanned(self.walker.directories)
+            self._next_scan = min(self._next_scan, context.now + self.watching.scan_interval())
         if self.is_scanned and not self.is_ready:
             self.is_ready = self._has_what_others_had()
-
-    def _check_watch(self) -> None:
-        if self.watch is None:
-            return
-        sentence = self.watch.check(self.walker.directories)
-        if sentence:
-            self.context.problems.add(
-                "watch", sentence, remedy="see the sentence", wall_ns=self.context.clock.wall_ns()
-            )
-        else:
-            self.context.problems.clear("watch")
 
     def _has_what_others_had(self) -> bool:
         context = self.context

@@ -93,6 +93,8 @@ class Watcher:
         tree = self._tree
         if tree is None:
             return f"{os.fsdecode(self._root)} is not watched: the watcher is stopped"
+        if not self.is_alive:
+            return f"{os.fsdecode(self._root)} is not watched any more: the watcher's thread died"
         if tree.watched_directories >= expected_directories and tree.failure is None:
             return None
         if tree.repair():
