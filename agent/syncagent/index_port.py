@@ -8,8 +8,8 @@ from typing import Protocol
 
 from syncagent.core.plan import StatKey
 from syncagent.core.state import State
-from syncproto.model import Attributes, Entry, Manifest, Member, Path
-from syncproto.version import Vector
+from syncproto.model import Attributes, Entry, Kind, Manifest, Member, Path
+from syncproto.version import Dot, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,35 @@ class Row:
     entry: Entry
     stat: StatKey | None
     attributes: Attributes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One change of the content of a path, made or applied here: what stood there before it.
+
+    ``before`` None: nothing was known of the path. ``kind`` is what stood there after, ``dot`` and ``stamp`` are of the
+    change, ``at_ns`` is when this replica saw it. ``kept`` is the name in the store of what stood there, b"" where it
+    is not kept; ``kept_bytes`` is what that takes of the disk. ``number`` grows with each change; 0: not recorded yet.
+    """
+
+    path: Path
+    before: Entry | None
+    kind: Kind
+    dot: Dot
+    stamp: int
+    at_ns: int
+    kept: bytes = b""
+    kept_bytes: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySums:
+    """How many changes are remembered, and how much of what they replaced is kept."""
+
+    changes: int
+    kept: int
+    kept_bytes: int
 
 
 class IndexFailed(Exception):
@@ -71,7 +100,7 @@ class Index(State, Protocol):
         """Begin anew under a new origin, with counter 0; gives back the live rows, for the caller to adopt again.
 
         Gone are entries, pending entries, vectors, floor, cursors, what peers applied, held deletes and residue. The
-        members, the start ids, manifests and settings stay. The next commit is durable.
+        members, the start ids, manifests, settings and the history stay. The next commit is durable.
         """
 
     # rows
@@ -138,7 +167,43 @@ class Index(State, Protocol):
         """Record the chunks of a content."""
 
     def prune_manifests(self) -> None:
-        """Drop those whose content neither a live nor a pending file has."""
+        """Drop those whose content neither a live nor a pending file has, nor one that is kept."""
+
+    # history: what stood at paths before they were changed
+
+    def add_past(self, past: Past) -> None:
+        """Record a change; its number is drawn."""
+
+    def drop_past(self, number: int) -> None:
+        """Forget a change."""
+
+    def unkeep(self, number: int) -> None:
+        """What that change replaced is no longer kept."""
+
+    def history_of(self, path: Path) -> list[Past]:
+        """The changes of one path, the newest first."""
+
+    def history_below(self, directory: Path) -> Iterator[Past]:
+        """The changes of all that is strictly inside ``directory``, by path, then the newest first."""
+
+    def history_since(self, stamp: int) -> Iterator[Past]:
+        """The changes with this stamp or a larger one, by stamp."""
+
+    def latest_history(self, limit: int) -> list[Past]:
+        """The last changes, the newest first."""
+
+    def oldest_history(self) -> Iterator[Past]:
+        """All changes, the oldest first."""
+
+    def oldest_kept(self) -> Iterator[Past]:
+        """The changes that have something kept, the oldest first."""
+
+    def kept_with_content(self, digest: bytes, limit: int | None = None) -> list[Past]:
+        """The changes that keep a file with this content, the newest first; at most ``limit``."""
+
+    @property
+    def history_sums(self) -> HistorySums:
+        """Counts over all of it."""
 
     # other replicas, by incarnation
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from syncagent.core.plan import StatKey, Step
+from syncagent.index_port import HistorySums as HistorySums
 from syncagent.index_port import Index as Index
 from syncagent.index_port import IndexFailed as IndexFailed
+from syncagent.index_port import Past as Past
 from syncagent.index_port import Row as Row
 from syncagent.status import (
     ConflictStatus,

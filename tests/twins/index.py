@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from syncagent.core.plan import StatKey
 from syncagent.core.state import MemoryState
 from syncagent.index import IndexLocked
 from syncagent.index.digest import as_bytes, as_number, mark
-from syncagent.ports import Row
+from syncagent.ports import HistorySums, Past, Row
 from syncproto.model import Attributes, Entry, Kind, Manifest, Member, Path
 from syncproto.paths import is_below, parent
 from syncproto.version import Vector
@@ -54,6 +55,8 @@ class MemoryIndex(MemoryState):
         self.held_paths: set[Path] = set()
         self.residue: set[Path] = set()
         self.settings: dict[str, bytes] = {}
+        self.pasts: dict[int, Past] = {}
+        self.pasts_drawn = 0
 
     @classmethod
     def open(cls, disk: MemoryDisk, *, new_origin: Callable[[], str]) -> MemoryIndex:
@@ -196,7 +199,52 @@ class MemoryIndex(MemoryState):
 
     def prune_manifests(self) -> None:
         wanted = {e.content for e in (*self._entries.values(), *self._pending.values()) if e.kind == Kind.FILE}
+        wanted |= {past.before.content for past in self.oldest_kept() if past.before is not None}
         self.manifests = {digest: manifest for digest, manifest in self.manifests.items() if digest in wanted}
+
+    # -- history -------------------------------------------------------------------------------
+
+    def add_past(self, past: Past) -> None:
+        self.pasts_drawn += 1
+        self.pasts[self.pasts_drawn] = replace(past, number=self.pasts_drawn)
+
+    def drop_past(self, number: int) -> None:
+        self.pasts.pop(number, None)
+
+    def unkeep(self, number: int) -> None:
+        if number in self.pasts:
+            self.pasts[number] = replace(self.pasts[number], kept=b"", kept_bytes=0)
+
+    def history_of(self, path: Path) -> list[Past]:
+        return [past for past in self.latest_history(-1) if past.path == path]
+
+    def history_below(self, directory: Path) -> Iterator[Past]:
+        below = [past for past in self.latest_history(-1) if is_below(past.path, directory)]
+        return iter(sorted(below, key=lambda past: past.path))
+
+    def history_since(self, stamp: int) -> Iterator[Past]:
+        since = [past for past in self.pasts.values() if past.stamp >= stamp]
+        return iter(sorted(since, key=lambda past: (past.stamp, past.number)))
+
+    def latest_history(self, limit: int) -> list[Past]:
+        newest = sorted(self.pasts.values(), key=lambda past: -past.number)
+        return newest if limit < 0 else newest[:limit]
+
+    def oldest_history(self) -> Iterator[Past]:
+        return iter(self.latest_history(-1)[::-1])
+
+    def oldest_kept(self) -> Iterator[Past]:
+        return iter([past for past in self.oldest_history() if past.kept])
+
+    def kept_with_content(self, digest: bytes, limit: int | None = None) -> list[Past]:
+        kept = [past for past in self.latest_history(-1) if past.kept and past.before is not None]
+        found = [p for p in kept if p.before is not None and p.before.kind == Kind.FILE and p.before.content == digest]
+        return found[:limit]
+
+    @property
+    def history_sums(self) -> HistorySums:
+        kept = list(self.oldest_kept())
+        return HistorySums(len(self.pasts), len(kept), sum(past.kept_bytes for past in kept))
 
     # -- other replicas ------------------------------------------------------------------------
 

@@ -18,11 +18,11 @@ import xxhash
 
 from contract.index_harness import ORIGIN, directory_at, file_at, stat_of
 from syncagent.core.plan import StatKey
-from syncagent.index import Index, IndexCorrupt, IndexLocked, IndexTooNew, entries, pending
+from syncagent.index import Index, IndexCorrupt, IndexLocked, IndexTooNew, entries, history, pending
 from syncagent.index.digest import mark
 from syncagent.index.rows import pack_stat, unpack_stat
-from syncagent.ports import IndexFailed
-from syncproto.model import Attributes, Metadata
+from syncagent.ports import IndexFailed, Past
+from syncproto.model import Attributes, Kind, Metadata
 
 PAGE = 4096
 
@@ -130,12 +130,26 @@ def test_a_later_schema_is_refused_and_left_alone(tmp_path: FilePath) -> None:
     path = tmp_path / "index.db"
     filled(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 99")
     database.close()
     for _ in range(2):
-        with pytest.raises(IndexTooNew, match=r"index.db has schema 2, this program knows 1: update the program"):
+        with pytest.raises(IndexTooNew, match=r"index.db has schema 99, this program knows 2: update the program"):
             open_index(path)
     assert sorted(os.listdir(tmp_path)) == ["index.db", "index.db.lock"]
+
+
+def test_an_index_without_a_history_gets_one(tmp_path: FilePath) -> None:
+    path = tmp_path / "index.db"
+    filled(path).close()
+    with sqlite3.connect(path) as database:
+        database.executescript("DROP TABLE history; PRAGMA user_version = 1;")
+    database.close()
+    for number in range(2):
+        index = open_index(path)
+        assert (index.replaced, index.is_new, index.history_sums.changes) == ("", False, number)
+        index.add_past(Past(b"x", None, Kind.FILE, ("a", 1), 1, 1))
+        index.commit()
+        index.close()
 
 
 def test_the_lock_names_its_holder(tmp_path: FilePath) -> None:
@@ -304,7 +318,9 @@ def test_paths_with_the_same_hash_are_told_apart(tmp_path: FilePath, monkeypatch
 
 def statements() -> list[str]:
     """Every query that the modules of the large tables keep as a constant."""
-    constants = [value for module in (entries, pending) for value in vars(module).values() if isinstance(value, str)]
+    constants = [
+        value for module in (entries, history, pending) for value in vars(module).values() if isinstance(value, str)
+    ]
     return [sql for sql in constants if sql.startswith("SELECT") and "?" in sql]
 
 

@@ -50,7 +50,7 @@ _CHANGES = """SELECT sequence, entry FROM entries WHERE sequence > ?1
 UNION ALL SELECT sequence, entry FROM pending WHERE sequence > ?1 ORDER BY 1 LIMIT ?2"""
 
 
-def _bounds(directory: Path) -> tuple[bytes, bytes]:
+def bounds(directory: Path) -> tuple[bytes, bytes]:
     """All paths strictly inside ``directory`` are strictly between the two."""
     return (directory + b"/", directory + b"0") if directory else (b"", _END)
 
@@ -142,13 +142,13 @@ class Entries(Tables):
             yield self._decoded(decode_entry, blob)
 
     def live_below(self, path: Path) -> list[Path]:
-        return [row[0] for row in self._database.rows(_LIVE_BELOW, *_bounds(path))]
+        return [row[0] for row in self._database.rows(_LIVE_BELOW, *bounds(path))]
 
     def has_live_below(self, path: Path) -> bool:
-        return self._database.row(_LIVE_BELOW, *_bounds(path)) is not None
+        return self._database.row(_LIVE_BELOW, *bounds(path)) is not None
 
     def rows_below(self, directory: Path) -> Iterator[Row]:
-        lower, upper = _bounds(directory)
+        lower, upper = bounds(directory)
         for _, *columns in self._pages(_ROWS_BELOW, lower, fixed=(upper,)):
             yield self._row(columns)
 

@@ -10,6 +10,7 @@ from typing import Any
 from syncagent.index.digest import as_number
 from syncagent.index.entries import Entries
 from syncagent.index.errors import IndexCorrupt
+from syncagent.index.history import History
 from syncagent.index.notes import Notes
 from syncagent.index.opening import CLEAN, RESERVED_BLOCK, SUSPECT, Lock, Opened, closed_on_failure, open_database
 from syncagent.index.peers import STARTS_KEPT, Peers
@@ -27,7 +28,7 @@ _UPDATE = f"UPDATE state SET {', '.join(f'{column} = ?' for column in _COLUMNS)}
 _EMPTIED = ("entries", "pending", "pending_carried", "held", "residue")
 
 
-class Index(Entries, Pending, Peers, Notes):
+class Index(Entries, Pending, Peers, Notes, History):
     """Implements the port ``Index``. One thread at a time may use it; it need not be the one that opened it.
 
     A write begins a transaction, ``commit`` ends it; reads see what was written before. The vectors, the counter and

@@ -53,7 +53,9 @@ class Notes(Tables):
             """DELETE FROM manifests WHERE
             NOT EXISTS (SELECT 1 FROM pending WHERE pending.content = manifests.digest) AND
             NOT EXISTS (SELECT 1 FROM entries WHERE substr(entries.content, 1, 8) = substr(manifests.digest, 1, 8)
-                        AND entries.content = manifests.digest)"""
+                        AND entries.content = manifests.digest) AND
+            NOT EXISTS (SELECT 1 FROM history WHERE substr(history.content, 1, 8) = substr(manifests.digest, 1, 8)
+                        AND history.content = manifests.digest)"""
         )
 
     # -- settings ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from syncagent.index.database import Database
 from syncagent.index.errors import IndexCorrupt, IndexLocked, IndexTooNew
 from syncagent.ports import IndexFailed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53594E43
 """Tells our files from other SQLite databases."""
 RESERVED_BLOCK = 10_000
@@ -113,11 +113,20 @@ def _is_empty(database: Database) -> bool:
 
 
 def _create(database: Database, origin: str) -> None:
-    schema = files("syncagent.index").joinpath("schema.sql").read_text(encoding="utf-8")
     identity = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-    database.run_script(f"BEGIN IMMEDIATE; {identity} {schema}")
+    database.run_script(f"BEGIN IMMEDIATE; {identity} {_script('schema.sql')} {_script('history.sql')}")
     database.change(_INSERT_STATE, origin, RESERVED_BLOCK, RESERVED_BLOCK)
     database.commit()
+
+
+def _script(name: str) -> str:
+    return files("syncagent.index").joinpath(name).read_text(encoding="utf-8")
+
+
+def _migrate(database: Database, version: int) -> None:
+    """From the schema of an earlier version to this one, or not at all."""
+    if version < 2:
+        database.run_script(f"BEGIN IMMEDIATE; PRAGMA user_version = 2; {_script('history.sql')} COMMIT;")
 
 
 def _check(database: Database) -> bool:
@@ -132,6 +141,7 @@ def _check(database: Database) -> bool:
         raise IndexTooNew(
             f"the index {database.path} has schema {version}, this program knows {SCHEMA_VERSION}: update the program"
         )
+    _migrate(database, version)
     found = database.row("SELECT is_clean FROM state WHERE id = 1")
     if found is None or found[0] == SUSPECT:
         raise database.corrupt("it was found damaged before" if found else "its state is missing")
