@@ -19,7 +19,7 @@ _OF = f"{_PAST} WHERE path = ? ORDER BY id DESC"
 _BELOW = f"""SELECT path, -id, {_COLUMNS} FROM history
 WHERE path < ? AND (path, -id) > (?, ?) ORDER BY path, id DESC LIMIT ?"""
 _SINCE = f"SELECT stamp, {_COLUMNS} FROM history WHERE (stamp, id) > (?, ?) ORDER BY stamp, id LIMIT ?"
-_LATEST = f"{_PAST} ORDER BY id DESC LIMIT ?"
+_LATEST = f"{_PAST} WHERE id > 0 ORDER BY id DESC LIMIT ?"
 _OLDEST = f"{_PAST} WHERE id > ? ORDER BY id LIMIT ?"
 _OLDEST_KEPT = f"{_PAST} WHERE kept IS NOT NULL AND id > ? ORDER BY id LIMIT ?"
 _WITH_CONTENT = f"""{_PAST} WHERE substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1
