@@ -15,13 +15,11 @@ from collections.abc import Callable, Iterator
 
 from watchdog.observers.inotify_c import InotifyConstants as Inotify
 
-from syncagent.core.plan import Step
 from syncagent.disk.stat import kind_of
-from syncagent.ports import Finding, Marker, Outcome
 from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import name, parent
+from twins.accidents import Accidents
 from twins.inode import Node as Node
-from twins.notices import Notices
 
 
 class Writer:
@@ -29,53 +27,59 @@ class Writer:
 
     def __init__(self, volume: MemoryVolume, node: Node) -> None:
         self._volume = volume
+        self._cuts = volume.cuts
         self.node = node
         node.writers += 1
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append. Raises ``OSError``: no program outlives a power cut."""
+        if self._cuts != self._volume.cuts:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self.node.data += data
         self._volume.stamp(self.node)
 
     def close(self) -> None:
         """Done."""
-        self.node.writers -= 1
-        self._volume.tell_each(self.node, Inotify.IN_CLOSE_WRITE)
+        if self._cuts == self._volume.cuts:
+            self.node.writers -= 1
+            self._volume.tell_each(self.node, Inotify.IN_CLOSE_WRITE)
 
 
-class MemoryVolume:
+class MemoryVolume(Accidents):
     """The simulated disk of one volume. The user's acts raise ``OSError`` as the real ones do."""
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        super().__init__()
         self._clock = clock
         self._last_ns = 0
+        self.changes = 0
+        """Grows with each change: who has seen this number has seen all."""
         self._last_inode = 1
-        self.device = 1
-        self.is_gone = False
-        self.is_mount_point = False
-        self.is_read_only = False
-        self.is_full = False
-        self.may_chown = True
+        self._free_inodes: list[int] = []
         self.root = self.new_node(stat.S_IFDIR | 0o755)
-        self.staged: dict[bytes, Node] = {}
-        self.parts: dict[bytes, bytearray] = {}
-        self.markers: dict[int, Marker] = {}
-        self.notices = Notices()
-        self._failures: list[tuple[type[Step], Path, Outcome]] = []
-        self._findings: list[tuple[Path, Finding]] = []
 
     # -- inodes ----------------------------------------------------------------------------------------
 
     def now_ns(self) -> int:
-        """The clock, and never the same time twice."""
-        self._last_ns = max(self._clock(), self._last_ns + 1)
+        """The clock, and never the same time twice unless the disk's clock is coarse."""
+        self.changes += 1
+        coarse = self.granularity_ns
+        self._last_ns = max(self._clock() // coarse * coarse, self._last_ns + (coarse == 1))
         return self._last_ns
 
     def new_node(self, mode: int, data: bytes = b"") -> Node:
         """A new inode, owned by whoever runs this."""
-        self._last_inode += 1
         now = self.now_ns()
-        return Node(self._last_inode, mode, os.getuid(), os.getgid(), now, now, data)
+        node = Node(self._new_inode(), mode, os.getuid(), os.getgid(), now, now, data)
+        if stat.S_ISLNK(mode):  # its target comes with its name
+            self.durable.sync_data(node)
+        return node
+
+    def _new_inode(self) -> int:
+        if self._free_inodes:
+            return self._free_inodes.pop()
+        self._last_inode += 1
+        return self._last_inode
 
     def stamp(self, node: Node, *, is_content: bool = True) -> None:
         """Note a change of the content, or only of the inode, and tell of it."""
@@ -130,19 +134,24 @@ class MemoryVolume:
     def _put(self, path: Path, node: Node) -> None:
         directory = self.find_directory(parent(path))
         old = directory.children.get(name(path))
-        if old is not None and old is not node:
-            self._take(path)
-            if old.is_directory:
-                self.notices.tell_itself(old, Inotify.IN_IGNORED)
-        directory.children[name(path)] = node
-        self._set_times(directory, is_content=True)
-        self._set_times(node, is_content=False)
+        with self.durable.together():
+            if old is not None and old is not node:
+                self._take(path)
+                if old.is_directory:
+                    self.notices.tell_itself(old, Inotify.IN_ATTRIB | Inotify.IN_ISDIR)
+                    self.notices.tell_itself(old, Inotify.IN_IGNORED)
+            directory.children[name(path)] = node
+            self._set_times(directory, is_content=True)
+            self._set_times(node, is_content=False)
+            self.durable.name_changed(directory, name(path), node, moves_directory=node.is_directory)
 
     def _take(self, path: Path) -> Node:
         directory = self.find_directory(parent(path))
         node = directory.children.pop(name(path))
-        self._set_times(directory, is_content=True)
-        self._set_times(node, is_content=False)
+        with self.durable.together():
+            self._set_times(directory, is_content=True)
+            self._set_times(node, is_content=False)
+            self.durable.name_changed(directory, name(path), None, moves_directory=node.is_directory)
         return node
 
     def tell(self, path: Path, node: Node, mask: int, cookie: int = 0) -> None:
@@ -196,17 +205,21 @@ class MemoryVolume:
         for below, _, _, _ in reversed([*self.walk(path)] if node.is_directory else []):
             self.tell(below, self.find(below), Inotify.IN_DELETE)
         self.detach(path, told=Inotify.IN_DELETE).links -= 1
+        if self.reuses_inodes and not (node.links or node.writers):
+            self._free_inodes.append(node.inode)
 
     def rename(self, path: Path, to: Path) -> None:
         """Rename, replacing what is there."""
         cookie = self.notices.new_cookie()
-        self.attach(to, self.detach(path, cookie=cookie), cookie=cookie)
+        with self.durable.together():
+            self.attach(to, self.detach(path, cookie=cookie), cookie=cookie)
 
     def exchange(self, path: Path, other: Path) -> None:
         """Swap two names in one step."""
-        node, there = self._take(path), self._take(other)
-        self._put(path, there)
-        self._put(other, node)
+        with self.durable.together():
+            node, there = self._take(path), self._take(other)
+            self._put(path, there)
+            self._put(other, node)
         for one, two, moved in ((path, other, node), (other, path, there)):
             cookie = self.notices.new_cookie()
             self.tell(one, moved, Inotify.IN_MOVED_FROM, cookie)
@@ -289,52 +302,3 @@ class MemoryVolume:
                 yield full, kind, None if node.is_directory else node.data, node.attributes
             if node.is_directory:
                 yield from self.walk(full)
-
-    # -- accidents ---------------------------------------------------------------------------------------
-
-    def replace_root(self) -> None:
-        """Another, empty directory stands at the root's path; what was staged went with the first."""
-        self.notices.tell_itself(self.root, Inotify.IN_MOVE_SELF)
-        self.staged, self.parts = {}, {}
-        self.root = self.new_node(stat.S_IFDIR | 0o755)
-        self.is_gone = False
-
-    def remove_root(self) -> None:
-        """Nothing stands at the root's path: it was moved away."""
-        self.notices.tell_itself(self.root, Inotify.IN_MOVE_SELF)
-        self.is_gone = True
-
-    def delete_root(self) -> None:
-        """The root, which is empty, is deleted."""
-        for mask in (Inotify.IN_DELETE_SELF, Inotify.IN_IGNORED):
-            self.notices.tell_itself(self.root, mask)
-        self.is_gone = True
-
-    def restore_root(self, root: Node) -> None:
-        """The directory of before is back."""
-        self.root, self.is_gone = root, False
-        self.notices.tell_itself(root, Inotify.IN_MOVE_SELF)
-
-    def fail(self, step: type[Step], path: Path, outcome: Outcome) -> None:
-        """The next step of this type at this path has this outcome, and does nothing."""
-        self._failures.append((step, path, outcome))
-
-    def scripted_outcome(self, step: Step) -> Outcome | None:
-        """What was scripted for a step, once."""
-        for failure in self._failures:
-            if isinstance(step, failure[0]) and step.path == failure[1]:
-                self._failures.remove(failure)
-                return failure[2]
-        return None
-
-    def find_instead(self, path: Path, finding: Finding) -> None:
-        """The next look at this path finds this."""
-        self._findings.append((path, finding))
-
-    def scripted_finding(self, path: Path) -> Finding | None:
-        """What was scripted for a look, once."""
-        for scripted in self._findings:
-            if scripted[0] == path:
-                self._findings.remove(scripted)
-                return scripted[1]
-        return None

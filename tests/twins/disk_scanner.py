@@ -23,11 +23,11 @@ class MemoryScanner:
 
     def __init__(self, volume: MemoryVolume) -> None:
         self._volume = volume
-        self._opened = volume.root
+        self._opened = volume.device, volume.root
         self.counters = ScanCounters()
 
     def _is_same_root(self) -> bool:
-        return not self._volume.is_gone and self._volume.root is self._opened
+        return not self._volume.is_gone and (self._volume.device, self._volume.root) == self._opened
 
     def list_directory(self, path: Path) -> Listing | Absent | ScanProblem:
         """List one directory; b'' is the root."""
@@ -41,6 +41,8 @@ class MemoryScanner:
             return Absent(path)
         if node.is_unreadable or node.is_mount:
             return ScanProblem(path, NESTED_MOUNT if node.is_mount else UNREADABLE)
+        if (reason := self._volume.trouble.why_not("list")) is not None:
+            return ScanProblem(path, reason)
         self.counters.directories_listed += 1
         children: list[tuple[bytes, StatKey]] = []
         unsupported: list[Unsupported] = []
@@ -67,6 +69,8 @@ class MemoryScanner:
             return Unchanged(path)
         if node.is_unreadable:
             return ScanProblem(path, UNREADABLE)
+        if kind_of(node.mode) == Kind.FILE and (reason := self._volume.trouble.why_not("read")) is not None:
+            return ScanProblem(path, reason)
         return self._observe(path, node)
 
     def _observe(self, path: Path, node: Node) -> Observation:

@@ -29,6 +29,7 @@ class MemoryStaging(ABC):
 
     def _require_room(self) -> None:
         self._require_usable()
+        self._volume.trouble.require("write")
         for is_so, number in ((self._volume.is_read_only, errno.EROFS), (self._volume.is_full, errno.ENOSPC)):
             if is_so:
                 raise OSError(number, os.strerror(number))
@@ -38,7 +39,9 @@ class MemoryStaging(ABC):
         return digest in self._verified
 
     def _admit(self, digest: bytes, data: bytes) -> None:
-        self._volume.staged[digest] = self._volume.new_node(stat.S_IFREG | 0o600, data)
+        self._volume.trouble.require("sync")
+        self._volume.staged[digest] = node = self._volume.new_node(stat.S_IFREG | 0o600, data)
+        self._volume.durable.sync_data(node)
         self._verified.add(digest)
 
     def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
@@ -47,6 +50,7 @@ class MemoryStaging(ABC):
         wrong = [digest for digest, data in contents if digest_of(data) != digest]
         for digest, data in contents:
             if digest not in wrong and digest not in self._verified:
+                self._volume.trouble.require_room(len(data))
                 self._admit(digest, data)
         return wrong
 
@@ -57,8 +61,10 @@ class MemoryStaging(ABC):
         if node is None or node.stat != stat:
             return False
         if digest not in self._verified:
+            self._volume.trouble.require("read")
             if digest_of(node.data) != digest:
                 return False
+            self._volume.trouble.require_room(len(node.data) * count)
             self._admit(digest, node.data)
             self._volume.staged[digest].sparse = sparse and node.sparse
             self._spares[digest] = count - 1
@@ -124,7 +130,10 @@ class MemoryStaging(ABC):
         part, manifest = self._part(digest)
         if offset < 0 or offset + len(data) > manifest.size:
             raise OSError(errno.EINVAL, "bytes beyond the end of a content that is being assembled")
-        part[offset : offset + len(data)] = data
+        taken = self._volume.trouble.take_room(len(data))
+        part[offset : offset + taken] = data[:taken]
+        if taken < len(data):  # a short write, and then the disk is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def stage_finish(self, manifest: Manifest, sparse: bool) -> list[int]:
         """Verify and flush; empty if the content is whole, else the numbers of the chunks that are wrong."""

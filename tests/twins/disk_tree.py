@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from syncagent.core import plan
 from syncagent.core.plan import StatKey, Step
 from syncagent.disk.attributes import is_replicated
+from syncagent.disk.errors import RESOURCE_ERRORS
 from syncagent.disk.stat import is_as_expected, is_same_but_ctime, kind_of
 from syncagent.ports import OPEN_FOR_WRITING, Applied, Failed, Marker, NotEmpty, Outcome, Root, Stale
 from syncproto.model import Attributes, Kind, Path
@@ -39,9 +40,10 @@ class MemoryTree(MemoryStaging):
 
     def __init__(self, volume: MemoryVolume) -> None:
         super().__init__(volume)
-        self._opened = volume.root
+        self._opened = volume.device, volume.root
         self._times: dict[Path, int] = {}
         self._renewed: dict[Path, tuple[StatKey, StatKey]] = {}
+        self._touched: set[Path] = set()
         self.flushes = 0
 
     # -- the root --------------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ class MemoryTree(MemoryStaging):
 
     def is_same_root(self) -> bool:
         """Whether the root's path still leads to the directory that was opened."""
-        return not self._volume.is_gone and self._volume.root is self._opened
+        return not self._volume.is_gone and (self._volume.device, self._volume.root) == self._opened
 
     def _present(self) -> MemoryVolume:
         if self._volume.is_gone:
@@ -83,6 +85,7 @@ class MemoryTree(MemoryStaging):
         if self._volume.may_chown:
             root.uid, root.gid = attributes.uid, attributes.gid
         root.mode = root.mode & ~0o777 | attributes.mode
+        self._volume.durable.sync_style(root)
         return Attributes(root.mode & 0o777, root.uid, root.gid)
 
     # -- steps -----------------------------------------------------------------------------------------
@@ -118,22 +121,25 @@ class MemoryTree(MemoryStaging):
             self._require_usable()
             if self._volume.is_read_only:
                 return Failed(step.path, os.strerror(errno.EROFS), is_resource=True)
+            self._volume.trouble.require("write")
             return self._do(step)
         except _NotApplied as stop:
             return stop.outcome
         except OSError as error:
-            return Failed(step.path, str(error.strerror), is_resource=error.errno == errno.ESTALE)
+            return Failed(step.path, str(error.strerror), is_resource=error.errno in RESOURCE_ERRORS)
 
     def _do(self, step: Step) -> Applied:
         first, latest = self._renewed.get(step.path, (None, None))
         if latest is not None and step.expect == first:
             step = replace(step, expect=latest)
         self._require_directory(step.path)
+        self._touched.add(parent(step.path))
         match step:
             case plan.Place():
                 return self._place(step)
             case plan.MakeDirectory():
                 node = self._volume.new_node(stat.S_IFDIR | 0o755)
+                self._touched.add(step.path)
                 return self._arrive(step.path, step.expect, node, step.attributes, step.mtime_ns)
             case plan.MakeSymlink():
                 if not step.target:
@@ -149,6 +155,7 @@ class MemoryTree(MemoryStaging):
             case plan.Move():
                 self._expected(step.path, step.expect)
                 self._require_directory(step.to)
+                self._touched.add(parent(step.to))
                 self._expect_nothing(step.to)
                 self._volume.rename(step.path, step.to)
                 return self._applied(step.to, step.expect)
@@ -203,7 +210,16 @@ class MemoryTree(MemoryStaging):
     def _arrive(
         self, path: Path, expect: StatKey | None, node: Node, wanted: Attributes | None, mtime_ns: int | None
     ) -> Applied:
-        self._make_room(path, expect)
+        if expect is not None and (expect.is_directory or node.is_directory):
+            self._make_room(path, expect)  # else the one takes the other's place
+            expect = None
+        with self._volume.durable.together():
+            self._make_room(path, expect)
+            return self._put(path, expect, node, wanted, mtime_ns)
+
+    def _put(
+        self, path: Path, expect: StatKey | None, node: Node, wanted: Attributes | None, mtime_ns: int | None
+    ) -> Applied:
         if wanted is not None:
             self._dress(node, wanted)
         elif kind_of(node.mode) == Kind.FILE:
@@ -236,6 +252,7 @@ class MemoryTree(MemoryStaging):
             alone = self._volume.new_node(node.mode & ~0o7000, node.data)
             alone.mtime_ns, alone.sparse, alone.xattrs = node.mtime_ns, node.sparse, dict(node.xattrs)
             alone.uid, alone.gid = node.uid, node.gid
+            self._volume.durable.sync_data(alone)
             self._volume.attach(step.path, alone)
             node = alone
         if step.attributes is not None:
@@ -243,6 +260,7 @@ class MemoryTree(MemoryStaging):
         if step.mtime_ns is not None:
             node.mtime_ns = step.mtime_ns
         self._volume.stamp(node, is_content=False)
+        self._touched.add(step.path)
         return self._applied(step.path, step.expect)
 
     def _remove(self, step: plan.Remove) -> Applied:
@@ -250,6 +268,7 @@ class MemoryTree(MemoryStaging):
             self._expect_nothing(step.path)
         else:
             self._make_room(step.path, step.expect)
+        self._touched.discard(step.path)
         return Applied(step.path, None, None)
 
     def _keep(self, step: plan.Keep) -> Applied:
@@ -260,6 +279,7 @@ class MemoryTree(MemoryStaging):
         there = self._volume.look(step.to)
         if there is not None and there is not node:
             raise _NotApplied(Stale(step.to, "something is there already"))
+        self._touched.add(parent(step.to))
         if there is None:
             self._volume.link(step.path, step.to)
         self._applied(step.path, step.expect)
@@ -272,8 +292,8 @@ class MemoryTree(MemoryStaging):
             self._renewed[path] = (first if latest == before else before, node.stat)
         return Applied(path, node.stat, node.attributes)
 
-    def flush(self) -> None:
-        """Make all that was applied since the last call durable; directories get their times at last."""
+    def flush(self, seen: Collection[Path] = ()) -> None:
+        """Make durable what was applied since the last call, and these paths; directories get their times at last."""
         self._require_usable()
         self.flushes += 1
         for path, mtime_ns in self._times.items():
@@ -282,6 +302,18 @@ class MemoryTree(MemoryStaging):
                 self._volume.stamp(node, is_content=False)
                 node.mtime_ns = mtime_ns
         self._times.clear()
+        touched, self._touched = self._touched, set()
+        for path in sorted(touched.union(seen), reverse=True):
+            self._sync(path)
+
+    def _sync(self, path: Path) -> None:
+        """Make durable what stands at a path; if nothing does any more, it has another name by now: everything."""
+        self._volume.trouble.require("sync")
+        node = self._volume.look(path)
+        if node is None:
+            self._volume.durable.sync_all(self._volume.root)
+        else:
+            self._volume.durable.sync(node)
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -292,4 +324,5 @@ class MemoryTree(MemoryStaging):
             return None
         if node.is_unreadable:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        self._volume.trouble.require("read")
         return node.data[offset : offset + length]

@@ -10,6 +10,9 @@ from syncagent.disk.attributes import is_replicated
 from syncproto import limits
 from syncproto.model import Attributes
 
+Style = tuple[int, int, int, int, int, tuple[tuple[bytes, bytes], ...]]
+"""Mode, owner, group, times and extended attributes: what an inode has besides its bytes."""
+
 
 @dataclass(slots=True, eq=False)
 class Node:
@@ -29,6 +32,18 @@ class Node:
     writers: int = 0
     is_mount: bool = False
     is_unreadable: bool = False
+    safe_data: bytes = b""
+    """What a power cut leaves of the bytes, and of the rest; None: nothing of it is on the disk."""
+    safe_style: Style | None = None
+
+    @property
+    def style(self) -> Style:
+        return self.mode, self.uid, self.gid, self.mtime_ns, self.ctime_ns, tuple(sorted(self.xattrs.items()))
+
+    @style.setter
+    def style(self, style: Style) -> None:
+        self.mode, self.uid, self.gid, self.mtime_ns, self.ctime_ns, xattrs = style
+        self.xattrs = dict(xattrs)
 
     @property
     def is_directory(self) -> bool:
