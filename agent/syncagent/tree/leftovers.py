@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from syncagent.disk.syscalls import rename_new
 from syncagent.tree.displaced import Displaced
-from syncagent.tree.staging import PART, discard
+from syncagent.tree.private import discard
+from syncagent.tree.staging import PART
 
 _CONTENT = re.compile(rb"[0-9a-f]{64}")
 _PART = re.compile(rb"[0-9a-f]{64}\.part")

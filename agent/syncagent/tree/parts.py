@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from syncagent.core.chunking import Block, Digester, chunk_id, chunk_offsets, zero_chunk_id
 from syncagent.disk.content import PAGE_BYTES, feed, fill_holes, has_holes, punch_zeros, read_range, write_all
-from syncagent.tree.staging import PART, Staging, discard, name_of
+from syncagent.tree.private import discard
+from syncagent.tree.staging import PART, Staging, name_of
 from syncproto.model import Chunk, Manifest
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

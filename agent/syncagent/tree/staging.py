@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 
 from syncagent.core.chunking import Block, Digester, digest_of
 from syncagent.core.plan import StatKey
-from syncagent.disk import errors, syscalls
-from syncagent.disk.attributes import ACL_ACCESS, ACL_DEFAULT
+from syncagent.disk import syscalls
 from syncagent.disk.content import feed, has_holes, ignoring_unsupported, write_all, write_new
-from syncagent.disk.root import DIRECTORY, LOOK, VolumeRoot
+from syncagent.disk.root import LOOK, VolumeRoot
 from syncagent.disk.stat import is_same_but_ctime, stat_key
 from syncagent.tree.counters import TreeCounters
+from syncagent.tree.private import PrivateDirectory, discard
 from syncproto import limits
 from syncproto.paths import RESERVED_NAME
 
@@ -41,75 +39,28 @@ class Staging:
     """The staging directory of one volume. Safe to use from several threads."""
 
     def __init__(self, root: VolumeRoot, counters: TreeCounters) -> None:
-        self._root = root
+        self._place = PrivateDirectory(root, DIRECTORY_NAME)
         self.counters = counters
         self._verified: dict[bytes, StatKey] = {}
         self._spares: dict[bytes, list[tuple[bytes, StatKey]]] = {}
-        self._lock = threading.Lock()
-        self._users = 0
         self._serials = count(1)
         self._can_clone = True
 
     # -- the directory -------------------------------------------------------------------------------
 
-    @contextmanager
-    def opened(self) -> Iterator[int]:
-        """The directory's descriptor; it is made if need be, and stays as long as somebody uses it."""
-        with self._lock:
-            self._users += 1
-        try:
-            directory = self._open_or_make()
-            try:
-                yield directory
-            finally:
-                os.close(directory)
-        finally:
-            with self._lock:
-                self._users -= 1
+    @property
+    def opened(self) -> Callable[[], AbstractContextManager[int]]:
+        """Opens the directory, making it if need be."""
+        return self._place.opened
 
-    @contextmanager
-    def opened_if_there(self) -> Iterator[int | None]:
-        """The same, but None where there is no such directory."""
-        try:
-            directory = self._root.open(DIRECTORY_PATH, DIRECTORY)
-        except OSError as error:
-            if error.errno not in errors.GONE_ERRORS:
-                raise
-            yield None
-            return
-        try:
-            yield directory
-        finally:
-            os.close(directory)
-
-    def _open_or_make(self) -> int:
-        for _ in range(_TRIES_MAX):
-            try:
-                return self._root.open(DIRECTORY_PATH, DIRECTORY)
-            except FileNotFoundError:
-                self._make()
-            except OSError as error:
-                if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                    raise FileExistsError(
-                        errno.EEXIST, f"{DIRECTORY_PATH.decode()} is no directory: move it away"
-                    ) from None
-                raise
-        raise OSError(errno.EBUSY, f"{DIRECTORY_PATH.decode()} is removed again and again: leave it to the agent")
-
-    def _make(self) -> None:
-        _make_private(self._root.fd, RESERVED_NAME)
-        with suppress(FileNotFoundError), self._root.opened(RESERVED_NAME, DIRECTORY) as own:
-            _make_private(own, DIRECTORY_NAME)
+    @property
+    def opened_if_there(self) -> Callable[[], AbstractContextManager[int | None]]:
+        """The same, but gives None where there is no such directory."""
+        return self._place.opened_if_there
 
     def remove_if_empty(self) -> None:
-        """Remove the directory, and its parent, where nothing is in them."""
-        with self._lock, suppress(OSError):  # not empty, or not there
-            if self._users:
-                return
-            with self._root.opened(RESERVED_NAME, DIRECTORY) as own:
-                with suppress(FileNotFoundError):
-                    os.rmdir(DIRECTORY_NAME, dir_fd=own)
-            os.rmdir(RESERVED_NAME, dir_fd=self._root.fd)
+        """Remove the directory where nothing is in it."""
+        self._place.remove_if_empty()
 
     def new_name(self) -> bytes:
         """A name for something that is staged for a moment only."""
@@ -291,30 +242,3 @@ class _CopySink(Digester):
 def name_of(digest: bytes) -> bytes:
     """The name of a complete content."""
     return digest.hex().encode()
-
-
-def discard(directory: int, name: bytes) -> None:
-    """Remove whatever leaf, or empty directory, has this name; nothing is fine too."""
-    try:
-        os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:
-        return
-    except IsADirectoryError:
-        os.rmdir(name, dir_fd=directory)
-
-
-def _make_private(directory: int, name: bytes) -> None:
-    """Make a directory for the agent alone, whatever the directory above hands down."""
-    try:
-        os.mkdir(name, 0o700, dir_fd=directory)
-    except FileExistsError:
-        return
-    fd = os.open(name, DIRECTORY, dir_fd=directory)
-    try:
-        for acl in (ACL_DEFAULT, ACL_ACCESS):
-            with suppress(OSError):  # none, as a rule
-                os.removexattr(fd, acl)
-        if stat.S_IMODE(os.fstat(fd).st_mode) != 0o700:
-            os.fchmod(fd, 0o700)
-    finally:
-        os.close(fd)
