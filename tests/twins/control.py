@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
-import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from syncagent.engine.problems import printable
 from syncagent.status import (
     FORMAT,
     CommandRefused,
@@ -14,36 +13,25 @@ from syncagent.status import (
     HeldStatus,
     ProblemStatus,
     ReadyResult,
-    ReplicaStatus,
     Status,
-    VolumeStatus,
     WaitResult,
     WhyStatus,
 )
+from twins.control_volume import (
+    ENTRY_BYTES,
+    HERE,
+    MemoryMember,
+    MemoryPath,
+    MemoryVolume,
+    check,
+    incarnation,
+    let_go,
+    now,
+    volume_status,
+    why,
+)
 
-
-@dataclass
-class MemoryMember:
-    """Another replica: how many of the changes it has applied."""
-
-    applied: int = 0
-    connected: bool = True
-
-
-@dataclass
-class MemoryVolume:
-    """A volume of ``changes`` changes, each an entry of 1,000 bytes."""
-
-    changes: int = 10
-    state: str = "running"
-    ready: bool = True
-    halt: str | None = None
-    members: dict[str, MemoryMember] = field(default_factory=dict)
-    held: list[HeldStatus] = field(default_factory=list)
-    conflicts: list[ConflictStatus] = field(default_factory=list)
-    problems: list[ProblemStatus] = field(default_factory=list)
-    paths: dict[bytes, str] = field(default_factory=dict)
-    rescans: int = 0
+__all__ = ["MemoryControl", "MemoryMember", "MemoryPath", "MemoryVolume"]
 
 
 class MemoryControl:
@@ -55,25 +43,40 @@ class MemoryControl:
         self.volumes = volumes
         self.alive = True
         self.checks = 0
+        self._local_changes = 0
+        for key, volume in volumes.items():
+            volume.root = volume.root or f"/srv/{key}".encode()
 
     # -- what tests do --
 
-    def change(self, volume: str) -> None:
+    def change(self, volume: str, path: bytes | None = None) -> None:
         """A local change."""
         with self.lock:
-            self.volumes[volume].changes += 1
+            chosen = self.volumes[volume]
+            chosen.grow(1)
+            self._local_changes += 1
+            if path is not None:
+                chosen.paths[path] = MemoryPath(change=chosen.changes)
 
     def apply_all(self, volume: str, member: str) -> None:
         """The member catches up."""
         with self.lock:
             self.volumes[volume].members[member].applied = self.volumes[volume].changes
 
+    def hold(self, volume: str, path: bytes, where: str = HERE) -> None:
+        """The path is deleted, and the brake holds that."""
+        with self.lock:
+            chosen = self.volumes[volume]
+            held = HeldStatus(path=printable(path), where=where, size=ENTRY_BYTES)
+            chosen.held = sorted([*chosen.held, held], key=lambda each: each.path)
+            chosen.paths[path].state = "held" if where == HERE else "replicated"
+
     # -- Control --
 
     def status(self) -> Status:
         with self.lock:
-            volumes = [self._volume_status(name, volume) for name, volume in self.volumes.items()]
-        return Status(format=FORMAT, agent=self.name, time=_now(), volumes=volumes, version="0.1.0")
+            volumes = [volume_status(self.name, name, volume) for name, volume in self.volumes.items()]
+        return Status(format=FORMAT, agent=self.name, time=now(), volumes=volumes, version="0.1.0")
 
     def wait_token(self, volume: str | None) -> object:
         with self.lock:
@@ -83,53 +86,63 @@ class MemoryControl:
         assert isinstance(token, dict)
         with self.lock:
             self.checks += 1
-            count = min(len(self.volumes[name].members) for name in token) + 1
-            missing, cause = [], ""
-            for name, changes in token.items():
-                volume = self.volumes[name]
-                for member, state in volume.members.items():
-                    if state.applied < changes:
-                        missing.append(f"{member} lacks {changes - state.applied} entries of {name}")
-                        cause = cause or ("behind" if state.connected else "unreachable")
-                if volume.held or volume.state == "halted":
-                    missing.append(f"{name} is held or halted")
-                    cause = "blocked"
-        if count == 1 and members is None:
-            return WaitResult(reached=False, cause="alone", members=1, missing=["no member but this agent"])
-        if members is not None and count < members:
-            text = f"{members - count} of {members} members have not been seen"
-            return WaitResult(reached=False, cause=cause or "unreachable", members=count, missing=[*missing, text])
-        return WaitResult(reached=not missing, cause=cause, members=count, missing=missing)
+            results = [check(name, self.volumes[name], changes, members) for name, changes in token.items()]
+        fewest = min(result.members for result in results)
+        for cause in ("alone", "blocked", "unreachable", "behind"):
+            if any(result.cause == cause for result in results):
+                missing = [line for result in results for line in result.missing]
+                return WaitResult(reached=False, cause=cause, members=fewest, missing=missing)
+        return WaitResult(reached=True, members=fewest)
 
     def ready(self) -> ReadyResult:
         with self.lock:
-            missing = [f"{name} is being filled" for name, volume in self.volumes.items() if not volume.ready]
+            missing = [name for name, volume in self.volumes.items() if not volume.ready]
         return ReadyResult(ready=not missing, missing=missing)
 
     def forget(self, volume: str | None, name: str) -> list[str]:
+        said = []
         with self.lock:
-            holders = [key for key, chosen in self._chosen(volume).items() if chosen.members.pop(name, None)]
-        if not holders:
-            raise CommandRefused(f"no member is called {name!r}; see `syncctl members`", 1)
-        return [f"{name} is no member of {key} any more" for key in holders]
+            for key, chosen in self._chosen(volume).items():
+                for member, state in list(chosen.members.items()):
+                    if name not in (member, incarnation(member, state.births)):
+                        continue
+                    if state.connected:
+                        raise CommandRefused(
+                            f"{name} is connected: stop that agent first, or it will be back at once", 1
+                        )
+                    del chosen.members[member]
+                    said.append(f"{key}: {name} is off the list")
+        if not said:
+            raise CommandRefused(f"there is no other member {name!r}", 1)
+        return said
 
     def adopt(self, volume: str) -> list[str]:
         with self.lock:
             chosen = self._chosen(volume)[volume]
-            if chosen.state != "halted":
-                raise CommandRefused(f"volume {volume} is not halted, so there is nothing to adopt", 1)
-            chosen.state, chosen.halt = "running", None
-        return [f"{volume} is a new replica now"]
+            if chosen.halt is None:
+                raise CommandRefused(f"{volume} is not halted: there is nothing to adopt", 1)
+            if not chosen.is_root_there:
+                raise CommandRefused(f"{printable(chosen.root)} cannot be opened: {os.strerror(2)}", 5)
+            chosen.halt = None
+            chosen.births += 1
+        return [f"{volume}: what is there now is a new replica; it is united with the others, nothing is deleted"]
 
     def held(self, volume: str | None) -> list[HeldStatus]:
         with self.lock:
             return [held for chosen in self._chosen(volume).values() for held in chosen.held]
 
     def release(self, volume: str | None) -> list[str]:
-        return self._let_go(volume, "applied")
+        with self.lock:
+            chosen = self._chosen(volume)
+            return [f"{name}: {let_go(each, is_delete=True)} held deletes are applied" for name, each in chosen.items()]
 
     def revert(self, volume: str | None) -> list[str]:
-        return self._let_go(volume, "taken back")
+        with self.lock:
+            chosen = self._chosen(volume)
+            return [
+                f"{name}: {let_go(each, is_delete=False)} deleted entries are brought back"
+                for name, each in chosen.items()
+            ]
 
     def conflicts(self, volume: str | None) -> list[ConflictStatus]:
         with self.lock:
@@ -137,24 +150,34 @@ class MemoryControl:
 
     def problems(self, volume: str | None) -> list[ProblemStatus]:
         with self.lock:
-            return [problem for chosen in self._chosen(volume).values() for problem in chosen.problems]
+            found = [problem for chosen in self._chosen(volume).values() for problem in chosen.all_problems()]
+        return sorted(found, key=lambda problem: (not problem.is_blocking, problem.code, problem.path or ""))
 
     def why(self, volume: str | None, path: bytes) -> WhyStatus:
-        text = path.decode("utf-8", "backslashreplace")
         with self.lock:
-            for chosen in self._chosen(volume).values():
-                if path in chosen.paths:
-                    return WhyStatus(path=text, state=chosen.paths[path], details=["a regular file"], lacking=["c"])
-        raise CommandRefused(f"no volume knows {text}", 1)
+            told = [each for chosen in self._chosen(volume).values() for each in why(chosen, path)]
+        if not told:
+            raise CommandRefused(f"{os.fsdecode(path)} is in no volume of this agent", 2)
+        return next((each for each in told if each.state != "unknown"), told[0])
 
     def rescan(self, volume: str | None) -> list[str]:
+        said = []
         with self.lock:
-            for chosen in self._chosen(volume).values():
+            for name, chosen in self._chosen(volume).items():
+                if chosen.halt:
+                    raise CommandRefused(f"{name} is halted: {chosen.halt}", 5)
                 chosen.rescans += 1
-            return [f"{name} is being scanned" for name in self._chosen(volume)]
+                said.append(f"{name}: scanning everything")
+        return said
 
     def counters(self) -> dict[str, float]:
-        return {"syncagent_scans_total": 3.0, "syncagent_resident_bytes": 4096.0}
+        with self.lock:
+            changes = float(self._local_changes)
+        return {
+            "syncagent_scans_total": 3.0,
+            "syncagent_resident_bytes": 4096.0,
+            **({"syncagent_local_changes_total": changes} if changes else {}),
+        }
 
     def is_alive(self) -> bool:
         return self.alive
@@ -163,57 +186,5 @@ class MemoryControl:
         if volume is None:
             return self.volumes
         if volume not in self.volumes:
-            raise CommandRefused(f"there is no volume {volume!r}; there is {', '.join(self.volumes)}", 2)
+            raise CommandRefused(f"there is no volume {volume!r} here; there is {', '.join(self.volumes) or 'none'}", 2)
         return {volume: self.volumes[volume]}
-
-    def _let_go(self, volume: str | None, what: str) -> list[str]:
-        with self.lock:
-            sentences = []
-            for name, chosen in self._chosen(volume).items():
-                sentences.append(f"{len(chosen.held)} deletes of {name} are {what}")
-                chosen.held = []
-        return sentences
-
-    def _volume_status(self, name: str, volume: MemoryVolume) -> VolumeStatus:
-        replicas = [_replica(self.name, 0, True, is_self=True)]
-        replicas += [
-            _replica(member, volume.changes - state.applied, state.connected)
-            for member, state in volume.members.items()
-        ]
-        halted = volume.state == "halted"
-        return VolumeStatus(
-            name=name,
-            path=f"/srv/{name}",
-            state=volume.state,
-            direction="two-way",
-            watch="events",
-            ready=volume.ready,
-            in_sync=all(replica.in_sync for replica in replicas) and not volume.held and not halted,
-            digest="00ff",
-            entries=volume.changes,
-            bytes=volume.changes * 1000,
-            pending=0,
-            conflicts=len(volume.conflicts),
-            problems=len(volume.problems),
-            held=len(volume.held),
-            replicas=replicas,
-            halt=volume.halt,
-        )
-
-
-def _replica(name: str, behind: int, connected: bool, *, is_self: bool = False) -> ReplicaStatus:
-    return ReplicaStatus(
-        name=name,
-        self=is_self,
-        connected=connected,
-        in_sync=connected and not behind,
-        entries_behind=behind,
-        bytes_behind=behind * 1000,
-        lag_seconds=1.5 if behind else 0.0,
-        last_seen=None if is_self else _now(),
-        as_of=None if is_self else _now(),
-    )
-
-
-def _now() -> str:
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

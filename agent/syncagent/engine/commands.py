@@ -155,12 +155,12 @@ class Commands:
         return sorted(found, key=lambda p: (not p.is_blocking, p.code, p.path or ""))
 
     def why(self, volume: str | None, path: bytes) -> WhyStatus:
-        """All that is known of a path."""
-        for each in self._volumes(volume):
-            relative = inside(each, path)
-            if relative is not None:
-                return why(each, relative)
-        raise CommandRefused(f"{os.fsdecode(path)} is in no volume of this agent", 2)
+        """All that is known of a path; a relative one may be of any volume: the first that knows it tells."""
+        places = [(each, inside(each, path)) for each in self._volumes(volume)]
+        told = [why(each, relative) for each, relative in places if relative is not None]
+        if not told:
+            raise CommandRefused(f"{os.fsdecode(path)} is in no volume of this agent", 2)
+        return next((one for one in told if one.state != "unknown"), told[0])
 
     # -- orders ----------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class EngineControl:
     def counters(self) -> dict[str, float]:
         """Everything that is counted, under Prometheus names."""
         totals: dict[str, float] = {f"syncagent_{k}_total": float(v) for k, v in self._counters().items()}
-        for volume in self._agent.volumes.values():
+        for volume in list(self._agent.volumes.values()):  # at the end the engine's thread gives them up
             for key, value in dict(volume.context.counters).items():
                 label = f"syncagent_{key}_total"
                 totals[label] = totals.get(label, 0.0) + value

@@ -9,7 +9,7 @@ import pytest
 
 from syncagent.http import HttpServer
 from syncagent.status import ConflictStatus, HeldStatus, ProblemStatus
-from twins.control import MemoryControl
+from twins.control import MemoryControl, MemoryPath
 from unit.cli.conftest import TOKEN, Run
 
 pytestmark = pytest.mark.usefixtures("api")
@@ -39,11 +39,10 @@ def test_status_json_is_what_the_agent_said(run: Run) -> None:
 
 
 def test_status_shows_a_halt_and_an_escape_in_a_name_is_harmless(run: Run, control: MemoryControl) -> None:
-    control.volumes["data"].state = "halted"
     control.volumes["data"].halt = "the root is gone\x1b[2J; syncctl adopt data"
     _, out, _ = run("status")
     assert out.splitlines()[1:3] == [
-        "  not in sync, conflicts 0, problems 0, held 0",
+        "  not in sync, conflicts 0, problems 1, held 0",
         "  halted: the root is gone\\x1b[2J; syncctl adopt data",
     ]
 
@@ -63,7 +62,7 @@ def test_check_tells_by_its_exit_code(run: Run, control: MemoryControl) -> None:
     data.held = [HeldStatus(path="x", where="here")]
     assert run("status", "--check")[0] == 5
     data.held = []
-    data.state = "halted"
+    data.halt = "the root is gone"
     assert run("status", "--check")[0] == 5
 
 
@@ -79,8 +78,9 @@ def test_wait_that_is_not(run: Run, control: MemoryControl) -> None:
     control.change("data")
     code, out, err = run("wait", "--timeout", "0")
     assert (code, out) == (3, "")
-    assert err.splitlines()[:2] == ["syncctl: not in sync:", "syncctl:   b lacks 1 entries of data"]
+    assert err.splitlines()[:2] == ["syncctl: not in sync:", "syncctl:   data: b lacks 1 entries, 1000 bytes"]
     assert run("wait", "--timeout", "0.05")[2].startswith("syncctl: not in sync after 0.05 s:")
+    control.apply_all("data", "c")
     control.volumes["data"].members["b"].connected = False
     assert run("wait", "--timeout", "0")[0] == 4
     control.volumes["data"].held = [HeldStatus(path="x", where="here")]
@@ -96,13 +96,13 @@ def test_wait_alone_is_an_error(run: Run, control: MemoryControl) -> None:
     assert code == 1
     assert "--members 1" in err
     assert run("wait", "--members", "1") == (0, "in sync: this agent is the only member\n", "")
-    assert run("wait", "--members", "2", "--timeout", "0")[0] == 4
+    assert run("wait", "--members", "2", "--timeout", "0")[0] == 3
 
 
 def test_ready(run: Run, control: MemoryControl) -> None:
     assert run("ready") == (0, "ready\n", "")
     control.volumes["data"].ready = False
-    assert run("ready") == (1, "", "syncctl: not ready:\nsyncctl:   data is being filled\n")
+    assert run("ready") == (1, "", "syncctl: not ready:\nsyncctl:   data\n")
     code, out, _ = run("ready", "--json")
     assert (code, json.loads(out)["ready"]) == (1, False)
 
@@ -119,14 +119,17 @@ def test_members_forget_and_adopt(run: Run, control: MemoryControl) -> None:
         ["data", "b"],
         ["data", "c"],
     ]
-    assert run("forget", "c", "--volume", "data")[:2] == (0, "c is no member of data any more\n")
-    assert run("forget", "c") == (1, "", "syncctl: no member is called 'c'; see `syncctl members`\n")
+    assert run("forget", "c")[0] == 1
+    control.volumes["data"].members["c"].connected = False
+    assert run("forget", "c", "--volume", "data")[:2] == (0, "data: c is off the list\n")
+    assert run("forget", "c") == (1, "", "syncctl: there is no other member 'c'\n")
     assert len(json.loads(run("members", "--json", "data")[1])["volumes"][0]["members"]) == 2
     code, out, err = run("members", "zz")
     assert (code, out, err) == (2, "", "syncctl: there is no volume 'zz' here; there is data\n")
     assert run("adopt", "data")[0] == 1
-    control.volumes["data"].state = "halted"
-    assert run("adopt", "data")[:2] == (0, "data is a new replica now\n")
+    control.volumes["data"].halt = "the root is gone"
+    code, out, _ = run("adopt", "data")
+    assert (code, out.startswith("data: what is there now is a new replica")) == (0, True)
 
 
 def test_held_deletes(run: Run, control: MemoryControl) -> None:
@@ -135,10 +138,10 @@ def test_held_deletes(run: Run, control: MemoryControl) -> None:
     code, out, _ = run("hold")
     assert code == 5
     assert out.splitlines()[1] == "1.5 kB  here     a\\nb"
-    assert run("release", "data")[:2] == (0, "1 deletes of data are applied\n")
+    assert run("release", "data")[:2] == (0, "data: 1 held deletes are applied\n")
     control.volumes["data"].held = [HeldStatus(path="x", where="here")]
     assert json.loads(run("hold", "--json")[1])["held"][0]["path"] == "x"
-    assert run("revert")[:2] == (0, "1 deletes of data are taken back\n")
+    assert run("revert")[:2] == (0, "data: 1 deleted entries are brought back\n")
     assert run("hold")[0] == 0
 
 
@@ -161,20 +164,22 @@ def test_conflicts_and_problems(run: Run, control: MemoryControl) -> None:
 
 def test_why(run: Run, control: MemoryControl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = os.fsencode(tmp_path)
-    control.volumes["data"].paths = {b"caf\xe9 &+%": "queued", here + b"/x": "watched"}
+    data = control.volumes["data"]
+    data.root, data.members["c"].applied = here, 9
+    data.paths = {b"caf\xe9 &+%": MemoryPath("queued", 10), b"x": MemoryPath("watched", 10)}
     code, out, _ = run("why", os.fsdecode(b"caf\xe9 &+%"))
     assert (code, out.splitlines()) == (0, ["caf\\xe9 &+%: queued", "  a regular file", "  not yet at: c"])
     monkeypatch.chdir(tmp_path)
-    assert run("why", "./x")[1].startswith(f"{tmp_path}/x: watched")
+    assert run("why", "./x")[1].startswith("x: watched")
     assert json.loads(run("why", "--json", str(tmp_path / "x"), "--volume", "data")[1])["lacking"] == ["c"]
-    assert run("why", "x")[0] == 1
-    control.volumes["data"].paths = {b"nope": "unknown"}
-    assert run("why", "nope")[:2] == (1, "nope: unknown\n  a regular file\n  not yet at: c\n")
+    assert run("why", "x")[0] == 0
+    assert run("why", "nope")[0] == 1 and run("why", "nope")[1].startswith("nope: unknown\n")
     assert run("why", "--json", "nope")[0] == 1
+    assert run("why", "../elsewhere")[0] == 2
 
 
 def test_rescan(run: Run, control: MemoryControl) -> None:
-    assert run("rescan") == (0, "data is being scanned\n", "")
+    assert run("rescan") == (0, "data: scanning everything\n", "")
     assert control.volumes["data"].rescans == 1
     assert run("rescan", "nope")[0] == 2
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from syncagent.http import HttpServer
 from syncagent.status import ConflictStatus, HeldStatus, ProblemStatus
-from twins.control import MemoryControl, MemoryMember, MemoryVolume
+from twins.control import MemoryControl, MemoryMember, MemoryPath, MemoryVolume
 
 TOKEN = b"t" * 40
 
@@ -67,7 +67,7 @@ def control() -> MemoryControl:
     data.held = [HeldStatus(path="old", where="here", size=3)]
     data.conflicts = [ConflictStatus(path="x~b-1", of="x", origin="b", size=4)]
     data.problems = [ProblemStatus(code="disk-full", text="no room", is_blocking=True)]
-    data.paths = {b"caf\xe9 +&": "queued"}
+    data.paths = {b"caf\xe9 +&": MemoryPath("queued")}
     return MemoryControl(data=data, logs=MemoryVolume(changes=2, members={"b": MemoryMember(2)}))
 
 

@@ -30,12 +30,14 @@ def test_the_unix_socket_changes_things(tmp_path: Path, api: HttpServer, agent: 
     def order(target: str, body: bytes) -> Answer:
         return post(rendezvous.connect(path, 10), target, body)
 
-    assert order("/v1/forget", b'{"volume":"data","name":"c"}').json == {"done": ["c is no member of data any more"]}
+    assert order("/v1/forget", b'{"volume":"data","name":"c"}').json["exit_code"] == 1
+    agent.volumes["data"].members["c"].connected = False
+    assert order("/v1/forget", b'{"volume":"data","name":"c"}').json == {"done": ["data: c is off the list"]}
     assert "c" not in agent.volumes["data"].members
-    assert order("/v1/release", b"{}").json["done"][0] == "1 deletes of data are applied"
-    assert order("/v1/revert", b'{"volume":"data"}').json["done"] == ["0 deletes of data are taken back"]
-    assert order("/v1/rescan", b"").json["done"] == ["data is being scanned", "logs is being scanned"]
-    agent.volumes["data"].state = "halted"
+    assert order("/v1/release", b"{}").json["done"][0] == "data: 1 held deletes are applied"
+    assert order("/v1/revert", b'{"volume":"data"}').json["done"] == ["data: 0 deleted entries are brought back"]
+    assert order("/v1/rescan", b"").json["done"] == ["data: scanning everything", "logs: scanning everything"]
+    agent.volumes["data"].halt = "the root is gone"
     assert order("/v1/adopt", b'{"volume":"data"}').status == 200
     refused = order("/v1/adopt", b'{"volume":"data"}')
     assert (refused.status, refused.json["exit_code"]) == (409, 1)

@@ -65,7 +65,9 @@ def test_why_takes_any_bytes(api: HttpServer) -> None:
     assert answer.status == 200
     assert answer.json["state"] == "queued"
     unknown = get(api, "/v1/why?path=%FF%0A")
-    assert (unknown.status, unknown.json["exit_code"]) == (409, 1)
+    assert (unknown.status, unknown.json["path"], unknown.json["state"]) == (200, "\\xff\\n", "unknown")
+    elsewhere = get(api, "/v1/why?path=/elsewhere/x")
+    assert (elsewhere.status, elsewhere.json["exit_code"]) == (409, 2)
     assert get(api, "/v1/why").status == 400
 
 
@@ -75,7 +77,7 @@ def test_ready_and_the_probes(api: HttpServer, agent: MemoryControl) -> None:
     agent.volumes["data"].ready = False
     agent.alive = False
     refused = get(api, "/readyz")
-    assert (refused.status, refused.body) == (503, b"not ready: data is being filled\n")
+    assert (refused.status, refused.body) == (503, b"not ready: data\n")
     assert get(api, "/livez").status == 503
     assert get(api, "/v1/ready").json["ready"] is False
 
@@ -116,7 +118,11 @@ def test_wait_that_looks_once(api: HttpServer, agent: MemoryControl) -> None:
         "reached": False,
         "cause": "blocked",
         "members": 3,
-        "missing": ["c lacks 3 entries of data", "data is held or halted"],
+        "missing": [
+            "data: 1 deletes are held; see 'syncctl hold'",
+            "data: no room",
+            "data: c lacks 3 entries, 3000 bytes",
+        ],
     }
     assert agent.checks == 1
     assert get(api, "/v1/wait?timeout=0&volume=logs").json["reached"] is True
@@ -136,7 +142,7 @@ def test_wait_alone_is_answered_at_once(tmp_path: Path) -> None:
     with serving(tmp_path, MemoryControl(data=MemoryVolume())) as api:
         assert get(api, "/v1/wait?timeout=60").json["cause"] == "alone"
         assert get(api, "/v1/wait?timeout=60&members=1").json["reached"] is True
-        assert get(api, "/v1/wait?timeout=0.05&members=2").json["cause"] == "unreachable"
+        assert get(api, "/v1/wait?timeout=0.05&members=2").json["cause"] == "behind"
 
 
 def test_wait_is_given_up_when_the_client_hangs_up(api: HttpServer, agent: MemoryControl) -> None:
