@@ -5,7 +5,7 @@ Each port has a real adapter and an in-memory twin, and one contract suite that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -207,7 +207,10 @@ Outcome = Applied | Stale | NotEmpty | Failed
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Binds a root to a volume and to the index that describes it."""
+    """Binds a root to a volume and to the index that describes it.
+
+    ``start`` is the id of the last start that marked the root, b"" in markers of old.
+    """
 
     volume: bytes
     incarnation: str
@@ -249,8 +252,11 @@ class Tree(Protocol):
     def apply(self, steps: Sequence[Step]) -> list[Outcome]:
         """Do the steps in order up to the first that is not ``Applied``; that outcome is the last of the list."""
 
-    def flush(self) -> None:
-        """Make all that was applied since the last call durable: one fsync per directory touched."""
+    def flush(self, seen: Collection[Path] = ()) -> None:
+        """Make durable all that was applied since the last call, and what stands at the paths ``seen``.
+
+        A local program need not have flushed what it wrote: nobody is told of it before that is done.
+        """
 
     def is_staged(self, digest: bytes) -> bool:
         """Whether this content is complete, verified by this process and ready to be placed, once."""

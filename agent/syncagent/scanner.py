@@ -32,6 +32,8 @@ LONGEST_WRITE_NS = 60 * 10**9
 """Where writers cannot be asked for: one call writes at most 2 GiB, so after a minute it is over."""
 WAITING_BYTES_MIN = 8 * 1024 * 1024
 """From this size on, it takes less time to wait for the clock's next tick than to read twice."""
+FLUSHED_BYTES_MIN = 1024 * 1024
+"""What is this big is made durable by the worker that reads it: it would take long when it is about to be told."""
 NO_IGNORE_FILE = ".syncignore is no regular file: make it one, or remove it"
 NESTED_MOUNT = "nested mount: give it a volume of its own"
 
@@ -147,6 +149,8 @@ class VolumeScanner:
             if not is_at_rest and self._digest(fd, st, is_sparse)[0] != digest:
                 raise _Changed
             attributes, notes = read_attributes(st, fd)
+            if st.st_size >= FLUSHED_BYTES_MIN:
+                os.fsync(fd)
             _require_unchanged(fd, st)
         if manifest is not None and len(manifest.chunks) > limits.CHUNKS_MAX:
             return Unsupported(path, f"it has more than {limits.CHUNKS_MAX} chunks")

@@ -98,6 +98,8 @@ class Context:
     """Whether the index has uncommitted writes."""
     is_applied: bool = False
     """Whether the disk has changes that are not yet flushed."""
+    unflushed: set[Path] = field(default_factory=set)
+    """Where something was found on the disk: whoever wrote it need not have flushed it."""
     counters: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -107,6 +109,11 @@ class Context:
     @property
     def now(self) -> float:
         return self.clock.monotonic()
+
+    def found(self, path: Path) -> None:
+        """What stands at a path, or that nothing does, was written down: it must be durable before anybody is told."""
+        self.unflushed.add(path)
+        self.is_changed = True
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter that ``/metrics`` shows."""

@@ -300,7 +300,7 @@ class Lookout:
         if seen.manifest is not None:
             index.put_manifest(seen.manifest)
         index.set_stat(path, seen.stat, seen.attributes)
-        context.is_changed = True
+        context.found(path)
         if seen.notes:
             self._look_at_other_names(path, seen.stat)
 
@@ -348,7 +348,7 @@ class Lookout:
                 context.index.set_stat(seen.path, seen.stat, seen.attributes)
                 if seen.manifest is not None:
                     context.index.put_manifest(seen.manifest)
-                context.is_changed = True
+                context.found(seen.path)
                 if seen.kind == Kind.DIRECTORY:
                     self._walk(seen.path)  # what users put into it is theirs
                 self._changed(seen.path)

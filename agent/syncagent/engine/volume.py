@@ -13,6 +13,7 @@ from syncagent.core.reconcile import Reconciler
 from syncagent.engine.applying import Applier
 from syncagent.engine.context import Context, PeerView, VolumeOptions
 from syncagent.engine.fetching import Fetcher
+from syncagent.engine.flushing import to_flush
 from syncagent.engine.identity import Identity
 from syncagent.engine.looking import Lookout
 from syncagent.engine.membership import Membership
@@ -309,7 +310,7 @@ class Volume:
         if not context.is_changed and not context.is_applied:
             return
         context.reconciler.acknowledge()
-        if context.is_applied and not self._flush():
+        if (context.is_applied or context.unflushed) and not self._flush():
             return
         # What is acknowledged or announced must outlast a power cut: a dot that a peer has seen is never pulled back.
         is_told = index.applied != self._told[1] or index.sequence != self._told[0]
@@ -323,10 +324,11 @@ class Volume:
         self.herald.soon()
 
     def _flush(self) -> bool:
-        """Make durable what was applied. If that fails nothing of it counts: the volume halts, then looks again."""
+        """Make durable what was applied and found. If that fails nothing of it counts: halt, then look again."""
         context = self.context
+        seen, context.unflushed = to_flush(context.unflushed, context.index), set()
         try:
-            context.tree.flush()
+            context.tree.flush(seen)
         except OSError as error:
             context.index.rollback()
             context.residues.clear()
@@ -334,7 +336,7 @@ class Volume:
             context.moved.clear()
             context.is_changed = context.is_applied = False
             if self.identity.check():
-                self.identity.halt(f"what was applied cannot be made durable: {error.strerror or error}")
+                self.identity.halt(f"what is on the disk cannot be made durable: {error.strerror or error}")
             return False
         return True
 

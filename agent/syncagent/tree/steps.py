@@ -29,13 +29,14 @@ _OWNER_MAY_RENAME = stat.S_IWUSR | stat.S_IXUSR
 
 @dataclass(slots=True)
 class Touched:
-    """What is not durable yet: directories whose names changed.
+    """What is not durable yet: directories whose names changed, and paths whose attributes did.
 
     ``born``: directories that were made here a while ago, with their times. What is placed in them later belongs to the
     first copy and leaves their time as it is, unless somebody else has changed something there.
     """
 
     directories: set[Path] = field(default_factory=set)
+    restyled: set[Path] = field(default_factory=set)
     born: dict[Path, int] = field(default_factory=dict)
 
 
@@ -66,6 +67,8 @@ class Batch:
                     return self._set_attributes(step, place)
                 case plan.Remove():
                     self._arrival.remove(place)
+                    self._touched.directories.discard(step.path)
+                    self._touched.restyled.discard(step.path)
                     return Applied(step.path, None, None)
                 case plan.Keep():
                     return self._keep(step, place)
@@ -185,8 +188,7 @@ class Batch:
                 if step.mtime_ns is not None:
                     os.utime(anchor(fd), ns=(st.st_atime_ns, step.mtime_ns))
                 applied = _restyled(step, fd, expect)
-        if step.kind == Kind.DIRECTORY:
-            self._touched.directories.add(step.path)
+        self._touched.restyled.add(step.path)  # to flush its directory says nothing of the inode itself
         self._renew(step.path, expect, applied.stat)
         return applied
 

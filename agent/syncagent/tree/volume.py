@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from contextlib import suppress
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 
 from syncagent.core.plan import Keep, Move, StatKey, Step
 from syncagent.disk import errors
 from syncagent.disk.content import read_range
-from syncagent.disk.root import DIRECTORY, RootChanged, VolumeRoot, is_mount_point
+from syncagent.disk.root import READ, RootChanged, VolumeRoot, is_mount_point
 from syncagent.disk.stat import stat_key
 from syncagent.disk.syscalls import sync_file_system
 from syncagent.ports import Applied, Failed, Marker, NotEmpty, Outcome, Root, Stale
@@ -28,7 +29,7 @@ from syncproto.model import Attributes, Manifest, Path
 from syncproto.paths import RESERVED_NAME, parent, why_not_canonical
 
 WHOLE_SYSTEM_FROM = 32
-"""From so many directories on, one flush of the file system is cheaper than one of each."""
+"""From so many files and directories on, one flush of the file system is cheaper than one of each."""
 _NOT_COUNTED = frozenset({RESERVED_NAME, b"lost+found"})
 """What a root may hold and still be empty."""
 
@@ -89,6 +90,7 @@ class VolumeTree:
         special = os.fstat(self._root.fd).st_mode & 0o7000
         with suppress(PermissionError):
             os.fchmod(self._root.fd, attributes.mode | special)
+        os.fsync(self._root.fd)
         found = os.fstat(self._root.fd)
         return Attributes(found.st_mode & 0o777, found.st_uid, found.st_gid)
 
@@ -131,31 +133,42 @@ class VolumeTree:
                 return Stale(step.path, errors.describe(error))
             return Failed(step.path, errors.describe(error), error.errno in errors.RESOURCE_ERRORS)
 
-    def flush(self) -> None:
-        """Make all that was applied since the last call durable: one fsync per directory touched."""
+    def flush(self, seen: Collection[Path] = ()) -> None:
+        """Make durable all that was applied since the last call, and what stands at the paths ``seen``."""
         with self._lock:
             self._root.require_same()
             touched, self._touched = self._touched, Touched(born=self._touched.born)
-            if len(touched.directories) >= WHOLE_SYSTEM_FROM:
-                sync_file_system(self._root.fd)
-                self.counters.file_system_syncs += 1
-            else:
-                for path in sorted(touched.directories, reverse=True):
-                    self._flush_directory(path)
-            for path in map(parent, self._settle(is_last=False)):
-                self._flush_directory(path)
+            self._flush_all(touched.directories.union(touched.restyled, seen))
+            self._flush_all({parent(path) for path in self._settle(is_last=False)})
 
-    def _flush_directory(self, path: Path) -> None:
-        try:
-            with self._root.opened(path, DIRECTORY) as fd:
-                os.fsync(fd)
-                self.counters.directory_fsyncs += 1
-        except PermissionError:
-            # It may be entered but not read: the file system it is on can still be flushed.
+    def _flush_all(self, paths: Set[Path]) -> None:
+        """One flush each; the whole file system where they are many, or one of them cannot be flushed by itself.
+
+        What is gone from its path may only have another name by now, and is no less in need of it.
+        """
+        if len(paths) >= WHOLE_SYSTEM_FROM or not all(map(self._flush_one, sorted(paths, reverse=True))):
             sync_file_system(self._root.fd)
+            self.counters.file_system_syncs += 1
+
+    def _flush_one(self, path: Path) -> bool:
+        try:
+            fd = self._root.open(path, READ)
         except OSError as error:
-            if error.errno not in errors.GONE_ERRORS:  # removed since, or the user's own doing: nothing to keep
+            if error.errno in errors.RESOURCE_ERRORS:
                 raise
+            return False
+        try:
+            is_directory = S_ISDIR(os.fstat(fd).st_mode)
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return False
+        finally:
+            os.close(fd)
+        self.counters.directory_fsyncs += is_directory
+        self.counters.content_flushes += not is_directory
+        return True
 
     def _settle(self, *, is_last: bool) -> list[Path]:
         if not self._displaced.names:
