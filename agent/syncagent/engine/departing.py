@@ -176,7 +176,7 @@ class Departures:
             context.reconciler.change(path, Content(Kind.TOMBSTONE), context.clock.wall_ns())
             context.count("local_changes")
         index.set_stat(path, None, None)
-        context.is_changed = True
+        context.found(path)
         log.debug("volume %s: %s is deleted", context.options.name, printable(path))
         self._changed(path)
 
