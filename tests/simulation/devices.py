@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncagent.core.plan import StatKey, Step
@@ -126,9 +126,9 @@ class SimulatedTree(MemoryTree):
         self._machine.effect()
         return super().stage_finish(manifest, sparse)
 
-    def flush(self) -> None:
+    def flush(self, seen: Collection[Path] = ()) -> None:
         self._machine.effect()
-        super().flush()
+        super().flush(seen)
 
 
 class SimulatedIndex(MemoryIndex):
