@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from syncagent.core.plan import StatKey
+from syncagent.core.starts import Remembered
 from syncagent.core.state import State
+from syncproto.messages import Start
 from syncproto.model import Attributes, Entry, Kind, Manifest, Member, Path
 from syncproto.version import Dot, Vector
 
@@ -96,12 +98,19 @@ class Index(State, Protocol):
     def close(self) -> None:
         """Drop what is not committed and let others open the index."""
 
-    def reincarnate(self, origin: str) -> list[Row]:
-        """Begin anew under a new origin, with counter 0; gives back the live rows, for the caller to adopt again.
+    def reincarnate(self, origin: str, start: bytes) -> None:
+        """Begin anew under a new origin, with counter 0 and this start.
 
-        Gone are entries, pending entries, vectors, floor, cursors, what peers applied, held deletes and residue. The
-        members, the start ids, manifests, settings and the history stay. The next commit is durable.
+        Gone are entries, pending entries, vectors, floor, cursors, what peers applied, held deletes and residue; the
+        live entries are kept as ``lineage``. The members, what is remembered of peers, manifests, settings and the
+        history stay. The next commit is durable.
         """
+
+    def lineage(self, path: Path) -> Entry | None:
+        """What stood live at ``path`` in the former incarnation."""
+
+    def end_lineage(self) -> None:
+        """It is needed no longer."""
 
     # rows
 
@@ -212,15 +221,15 @@ class Index(State, Protocol):
         """What other members were heard to have applied; to be read only."""
 
     @property
-    def starts_of(self) -> dict[str, bytes]:
-        """The id of the last start that was seen of each peer; to be read only."""
+    def remembered(self) -> dict[str, Remembered]:
+        """What was last seen of the starts of each peer; to be read only."""
 
     @property
-    def starts(self) -> tuple[bytes, ...]:
-        """The ids of the last starts of this replica, the newest last."""
+    def starts(self) -> tuple[Start, ...]:
+        """The last starts of this replica in this incarnation, the newest last."""
 
     def add_start(self, start: bytes) -> None:
-        """Remember the id of a start of this replica, and commit durably."""
+        """Remember a start of this replica by its id, with the counters, and commit durably. Once per opening."""
 
     def cursor(self, incarnation: str) -> tuple[str, int]:
         """Epoch and sequence of the last that was taken whole from a peer; ("", 0) for nothing."""
@@ -231,8 +240,8 @@ class Index(State, Protocol):
     def set_applied_by(self, incarnation: str, applied: Vector) -> None:
         """Remember what a member has applied."""
 
-    def set_start_of(self, incarnation: str, start: bytes) -> None:
-        """Remember the last start of a peer."""
+    def remember(self, incarnation: str, seen: Remembered) -> None:
+        """Remember what was seen of the starts of a peer."""
 
     def members(self) -> list[Member]:
         """The member list, by incarnation, those that are gone too."""
@@ -241,7 +250,7 @@ class Index(State, Protocol):
         """Record a line of the member list."""
 
     def drop_member(self, incarnation: str) -> None:
-        """Forget a member with its cursor, its start and what it applied."""
+        """Forget a member with its cursor, its starts and what it applied."""
 
     # local facts
 

@@ -214,6 +214,7 @@ class Marker:
 
     volume: bytes
     incarnation: str
+    start: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

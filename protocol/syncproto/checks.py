@@ -16,6 +16,7 @@ from syncproto.messages import (
     ChunkData,
     ChunkRequest,
     Delta,
+    Doubt,
     Hello,
     ManifestData,
     Members,
@@ -151,6 +152,14 @@ def _check_hello(hello: Hello, _: Sequence[bytes]) -> None:
         _check_printable("volume", volume.name)
         check_origin(volume.incarnation)
         _check_direction(volume.direction)
+        if any(start.began < start.ended for start in volume.starts):
+            raise DecodeError("a start goes on below the counter that it found")
+
+
+def _check_doubt(doubt: Doubt, _: Sequence[bytes]) -> None:
+    check_origin(doubt.incarnation)
+    _check_printable("code", doubt.code)
+    _check_printable("text", doubt.text)
 
 
 def _check_refuse(refuse: Refuse, _: Sequence[bytes]) -> None:
@@ -226,6 +235,7 @@ def _check_chunks(data: ChunkData, frames: Sequence[bytes]) -> None:
 _CHECKS: dict[type, Callable[..., None]] = {
     Hello: _check_hello,
     Refuse: _check_refuse,
+    Doubt: _check_doubt,
     VolumeState: _check_state,
     Members: _check_members,
     Pull: _check_pull,

@@ -20,6 +20,7 @@ XATTR_BYTES_MAX = 65536
 """Names and values of all user extended attributes of one file together."""
 MEMBERS_MAX = 256
 VOLUMES_MAX = 256
+STARTS_MAX = 16
 
 SESSION_ID_BYTES = 8
 HEADER_BYTES_MAX = 4 * 1024 * 1024

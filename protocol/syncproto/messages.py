@@ -31,13 +31,24 @@ class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     is_bulk: ClassVar[bool] = False
 
 
+class Start(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One start of a replica. ``id``: 4 bytes ordinal, big-endian, then 4 bytes of chance.
+
+    ``ended`` is the counter that the index had reached when it was opened, ``began`` the one above which it went on.
+    """
+
+    id: SessionId
+    ended: Count = 0
+    began: Count = 0
+
+
 class VolumeHello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One volume of the sender: its incarnation, and the ids of its last starts, the newest last."""
+    """One volume of the sender: its incarnation, and its last starts, the newest last."""
 
     volume: VolumeId
     name: Name
     incarnation: Origin
-    starts: Annotated[tuple[SessionId, ...], Meta(max_length=16)] = ()
+    starts: Annotated[tuple[Start, ...], Meta(max_length=limits.STARTS_MAX)] = ()
     direction: str = "two-way"
 
 
@@ -103,6 +114,20 @@ class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=T
     collected: WireVector
     is_held: bool = False
     relayed: Annotated[dict[Origin, Relayed], Meta(max_length=limits.MEMBERS_MAX)] = {}
+
+
+class Doubt(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="doubt"):
+    """The receiver is not, or not surely, who it says it is; the codes are in SPEC.md. An empty code: that is over.
+
+    ``starts`` and ``counter`` are what the sender remembers of this incarnation.
+    """
+
+    volume: VolumeId
+    incarnation: Origin
+    code: Annotated[str, Meta(max_length=64)]
+    text: Text = ""
+    starts: Annotated[tuple[SessionId, ...], Meta(max_length=limits.STARTS_MAX)] = ()
+    counter: Count = 0
 
 
 class Barrier(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="barrier"):
@@ -218,6 +243,7 @@ SessionMessage = Hello | Refuse | NoSession | Heartbeat | Credit
 VolumeMessage = (
     VolumeState
     | Members
+    | Doubt
     | Barrier
     | BarrierReply
     | Pull

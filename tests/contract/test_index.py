@@ -30,7 +30,7 @@ NO_DIGEST = bytes(16)
 def test_a_new_index_is_empty_and_has_the_minted_origin(index: Index) -> None:
     assert (index.is_new, index.was_clean, index.replaced, index.origin) == (True, True, "", ORIGIN)
     assert (index.counter, index.sequence, index.floor) == (0, 0, 0)
-    assert (index.known, index.applied, index.collected, index.applied_by, index.starts_of) == ({}, {}, {}, {}, {})
+    assert (index.known, index.applied, index.collected, index.applied_by, index.remembered) == ({}, {}, {}, {}, {})
     assert (index.digest, index.live_count, index.live_bytes) == (NO_DIGEST, 0, 0)
     assert (index.pending_count, index.pending_bytes, index.starts) == (0, 0, ())
     assert [*index.entries(), *index.pending(), *index.changed_since(0), *index.members(), *index.held()] == []

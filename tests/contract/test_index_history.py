@@ -114,7 +114,7 @@ def test_history_is_part_of_the_transaction(index_home: Home) -> None:
 
 def test_history_outlives_an_incarnation(index: Index) -> None:
     index.add_past(past_of(b"x", 1, file_at(b"x", 1), b"kept", 5))
-    index.reincarnate("zz")
+    index.reincarnate("zz", b"start001")
     assert [past.kept for past in index.history_of(b"x")] == [b"kept"]
     assert index.history_of(b"x")[0].before == file_at(b"x", 1, origin=ORIGIN)
 

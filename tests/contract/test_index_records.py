@@ -12,7 +12,9 @@ from contract.index_harness import (
     stat_of,
     tombstone_at,
 )
-from syncagent.ports import Index, Row
+from syncagent.core.starts import Remembered
+from syncagent.ports import Index
+from syncproto.messages import Start
 from syncproto.model import Chunk, Manifest, Member
 
 NO_DIGEST = bytes(16)
@@ -135,25 +137,25 @@ def test_peers_are_remembered(index_home: Home) -> None:
     index.set_cursor("b", "epoch", 17)
     index.set_applied_by("b", {"b": 4, ORIGIN: 2})
     index.set_applied_by("c", {})
-    index.set_start_of("b", b"12345678")
-    index.set_start_of("b", b"87654321")
+    index.remember("b", Remembered((b"12345678",), 3))
+    index.remember("b", Remembered((b"12345678", b"87654321"), 4))
     index.commit()
     index.close()
     again = index_home.open()
     assert (again.cursor("b"), again.cursor("c")) == (("epoch", 17), ("", 0))
     assert again.applied_by == {"b": {"b": 4, ORIGIN: 2}, "c": {}}
-    assert again.starts_of == {"b": b"87654321"}
+    assert again.remembered == {"b": Remembered((b"12345678", b"87654321"), 4)}
     again.close()
 
 
 def test_a_start_is_remembered_at_once(index_home: Home) -> None:
     index = index_home.open()
     index.put(file_at(b"a"))
-    for number in range(10):
+    for number in range(20):
         index.add_start(b"start%03d" % number)
     index_home.crash(index)
     again = index_home.open()
-    assert again.starts == tuple(b"start%03d" % number for number in range(2, 10))
+    assert [start.id for start in again.starts] == [b"start%03d" % number for number in range(4, 20)]
     assert again.entry(b"a") == file_at(b"a")
     again.close()
 
@@ -166,10 +168,10 @@ def test_members_come_and_go(index: Index) -> None:
     assert index.members() == [members[1], Member("b", "left", stamp=9)]
     index.set_cursor("b", "epoch", 3)
     index.set_applied_by("b", {"b": 1})
-    index.set_start_of("b", b"12345678")
+    index.remember("b", Remembered((b"12345678",), 3))
     index.drop_member("b")
     index.drop_member("none")
-    assert (index.members(), index.cursor("b"), index.applied_by, index.starts_of) == ([members[1]], ("", 0), {}, {})
+    assert (index.members(), index.cursor("b"), index.applied_by, index.remembered) == ([members[1]], ("", 0), {}, {})
 
 
 def test_local_facts_are_kept(index: Index) -> None:
@@ -201,17 +203,14 @@ def test_a_new_incarnation_begins_with_nothing_but_its_acquaintances(index_home:
     index.hold(b"b")
     index.add_residue(b"r")
     index.put_member(Member("b", "left"))
-    index.set_start_of("b", b"12345678")
+    index.remember("b", Remembered((b"12345678",), 3))
     index.set_cursor("b", "epoch", 3)
     index.set_applied_by("b", {"b": 1})
     index.set("key", b"value")
     index.commit()
     sequence = index.sequence
 
-    assert index.reincarnate("zz") == [
-        Row(directory_at(b"a", 2), None, None),
-        Row(file_at(b"b", 1), stat_of(1), ATTRIBUTES),
-    ]
+    index.reincarnate("zz", b"start001")
     index.commit()
     index_home.crash(index)
     again = index_home.open()
@@ -221,7 +220,40 @@ def test_a_new_incarnation_begins_with_nothing_but_its_acquaintances(index_home:
     assert (again.live_count, again.live_bytes, again.digest) == (0, 0, NO_DIGEST)
     assert (again.pending_count, again.pending_bytes, again.is_residue(b"r")) == (0, 0, False)
     assert again.has_pending_wanting((), ("c", 3)) is False
-    assert (again.members(), again.starts_of) == ([Member("b", "left")], {"b": b"12345678"})
+    assert (again.members(), again.remembered) == ([Member("b", "left")], {"b": Remembered((b"12345678",), 3)})
+    assert again.starts == (Start(b"start001"),)
+    assert [again.lineage(path) for path in (b"a", b"b", b"c")] == [directory_at(b"a", 2), file_at(b"b", 1), None]
     assert (again.cursor("b"), again.get("key")) == (("", 0), b"value")
     assert again.sequence > sequence
     again.close()
+
+
+def test_a_start_tells_what_it_found_and_where_it_goes_on(index_home: Home) -> None:
+    index = index_home.open()
+    index.add_start(b"start001")
+    index.counter = 7
+    index.commit()
+    index_home.crash(index)
+    again = index_home.open()
+    again.add_start(b"start002")
+    again.close()
+    third = index_home.open()
+    third.add_start(b"start003")
+    assert third.starts == (
+        Start(b"start001"),
+        Start(b"start002", 7, 10_000),
+        Start(b"start003", 10_000, 10_000),
+    )
+    third.close()
+
+
+def test_what_is_left_of_former_incarnations_adds_up_until_it_is_ended(index: Index) -> None:
+    index.put(file_at(b"a", 1))
+    index.put(file_at(b"b", 2))
+    index.reincarnate("zz", b"start001")
+    index.put(file_at(b"b", 1, content=9, origin="zz"))
+    index.reincarnate("yy", b"start001")
+    assert index.lineage(b"a") == file_at(b"a", 1)
+    assert index.lineage(b"b") == file_at(b"b", 1, content=9, origin="zz")
+    index.end_lineage()
+    assert index.lineage(b"a") is None

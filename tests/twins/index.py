@@ -5,33 +5,59 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from syncagent.core.plan import StatKey
+from syncagent.core.starts import STARTS_KEPT, Remembered
 from syncagent.core.state import MemoryState
 from syncagent.index import IndexLocked
 from syncagent.index.digest import as_bytes, as_number, mark
 from syncagent.ports import HistorySums, Past, Row
+from syncproto.messages import Start
 from syncproto.model import Attributes, Entry, Kind, Manifest, Member, Path
 from syncproto.paths import is_below, parent
 from syncproto.version import Vector
 
 RESERVED_BLOCK = 10_000
-STARTS_KEPT = 8
-_SESSION = ("disk", "is_new", "was_clean", "is_counted")
+_SESSION = ("disk", "is_new", "was_clean", "is_counted", "counter_found", "must_flush")
 
 
 class MemoryDisk:
-    """What outlives the process: ``saved`` is the last commit."""
+    """What outlives the process: ``saved`` is the last commit. A power cut takes those after a durable one."""
 
     def __init__(self) -> None:
         self.saved: dict[str, Any] = {}
+        self._left: list[dict[str, Any]] = [self.saved]
+        """What a power cut may leave: the last durable commit, and each one after it."""
         self.is_clean = True
         self.is_locked = False
 
     def crash(self) -> None:
         """The process is gone, and what it had not committed."""
         self.is_locked = False
+
+    def save(self, state: dict[str, Any], *, is_durable: bool) -> None:
+        """A commit."""
+        self.saved = state
+        self._left = [state] if is_durable else [*self._left, state]
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether a power cut would take nothing."""
+        return len(self._left) == 1
+
+    def cut_power(self, random: Random) -> None:
+        """The last commits may be lost, each as a whole, the youngest first."""
+        self.crash()
+        self.save(random.choice(self._left), is_durable=True)
+
+    def copy(self) -> MemoryDisk:
+        """A copy of the files of an index that nobody has open."""
+        twin = MemoryDisk()
+        twin.save(copy.deepcopy(self.saved), is_durable=True)
+        twin.is_clean = self.is_clean
+        return twin
 
 
 class MemoryIndex(MemoryState):
@@ -49,8 +75,11 @@ class MemoryIndex(MemoryState):
         self.manifests: dict[bytes, Manifest] = {}
         self.cursors: dict[str, tuple[str, int]] = {}
         self.applied_by: dict[str, Vector] = {}
-        self.starts_of: dict[str, bytes] = {}
-        self.starts: tuple[bytes, ...] = ()
+        self.remembered: dict[str, Remembered] = {}
+        self.starts: tuple[Start, ...] = ()
+        self.counter_found = 0
+        self.must_flush = False
+        self.former: dict[Path, Entry] = {}
         self.member_list: dict[str, Member] = {}
         self.held_paths: set[Path] = set()
         self.residue: set[Path] = set()
@@ -67,24 +96,28 @@ class MemoryIndex(MemoryState):
         disk.is_locked = True
         if disk.saved:
             index._load()
+        index.counter_found = index.counter
         if not index.was_clean:
             index.counter, index.sequence = index.counter_reserved, index.sequence_reserved
         disk.is_clean = False
-        index.commit()
+        index.commit(durable=True)
         return index
 
     def close(self) -> None:
         if self.disk.is_locked:
             self.rollback()
-            self.commit()
+            self.commit(durable=True)
             self.disk.is_clean, self.disk.is_locked = True, False
 
     def commit(self, durable: bool = False) -> None:
+        is_beyond = self.counter > self.counter_reserved or self.sequence > self.sequence_reserved
         if self.counter > self.counter_reserved:
             self.counter_reserved = self.counter + RESERVED_BLOCK
         if self.sequence > self.sequence_reserved:
             self.sequence_reserved = self.sequence + RESERVED_BLOCK
-        self.disk.saved = {name: copy.copy(value) for name, value in vars(self).items() if name not in _SESSION}
+        state = {name: copy.copy(value) for name, value in vars(self).items() if name not in _SESSION}
+        self.disk.save(state, is_durable=durable or is_beyond or self.must_flush)
+        self.must_flush = False
 
     def rollback(self) -> None:
         counter, sequence = self.counter, self.sequence
@@ -95,15 +128,22 @@ class MemoryIndex(MemoryState):
         for name, value in self.disk.saved.items():
             setattr(self, name, copy.copy(value))
 
-    def reincarnate(self, origin: str) -> list[Row]:
-        rows = list(self.rows_below(b""))
+    def reincarnate(self, origin: str, start: bytes) -> None:
+        self.former |= {path: entry for path, entry in self._entries.items() if entry.is_live}
         for table in (self._entries, self._pending, self._written, self.seen, self.cursors):
             table.clear()
         self.held_paths.clear()
         self.residue.clear()
         self.origin, self.counter, self.floor, self.counter_reserved = origin, 0, 0, RESERVED_BLOCK
         self.known, self.applied, self.collected, self.applied_by = {}, {}, {}, {}
-        return rows
+        self.starts = (Start(start),)
+        self.must_flush = True
+
+    def lineage(self, path: Path) -> Entry | None:
+        return self.former.get(path)
+
+    def end_lineage(self) -> None:
+        self.former.clear()
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -249,7 +289,7 @@ class MemoryIndex(MemoryState):
     # -- other replicas ------------------------------------------------------------------------
 
     def add_start(self, start: bytes) -> None:
-        self.starts = (*self.starts, start)[-STARTS_KEPT:]
+        self.starts = (*self.starts, Start(start, self.counter_found, self.counter))[-STARTS_KEPT:]
         self.commit(durable=True)
 
     def cursor(self, incarnation: str) -> tuple[str, int]:
@@ -261,8 +301,8 @@ class MemoryIndex(MemoryState):
     def set_applied_by(self, incarnation: str, applied: Vector) -> None:
         self.applied_by = {**self.applied_by, incarnation: applied}
 
-    def set_start_of(self, incarnation: str, start: bytes) -> None:
-        self.starts_of = {**self.starts_of, incarnation: start}
+    def remember(self, incarnation: str, seen: Remembered) -> None:
+        self.remembered = {**self.remembered, incarnation: seen}
 
     def members(self) -> list[Member]:
         return [self.member_list[name] for name in sorted(self.member_list)]
@@ -274,7 +314,7 @@ class MemoryIndex(MemoryState):
         for table in (self.member_list, self.cursors):
             table.pop(incarnation, None)
         self.applied_by = {name: vector for name, vector in self.applied_by.items() if name != incarnation}
-        self.starts_of = {name: start for name, start in self.starts_of.items() if name != incarnation}
+        self.remembered = {name: seen for name, seen in self.remembered.items() if name != incarnation}
 
     # -- local facts ---------------------------------------------------------------------------
 

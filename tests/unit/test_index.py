@@ -133,7 +133,7 @@ def test_a_later_schema_is_refused_and_left_alone(tmp_path: FilePath) -> None:
         database.execute("PRAGMA user_version = 99")
     database.close()
     for _ in range(2):
-        with pytest.raises(IndexTooNew, match=r"index.db has schema 99, this program knows 2: update the program"):
+        with pytest.raises(IndexTooNew, match=r"index.db has schema 99, this program knows 3: update the program"):
             open_index(path)
     assert sorted(os.listdir(tmp_path)) == ["index.db", "index.db.lock"]
 
@@ -142,7 +142,7 @@ def test_an_index_without_a_history_gets_one(tmp_path: FilePath) -> None:
     path = tmp_path / "index.db"
     filled(path).close()
     with sqlite3.connect(path) as database:
-        database.executescript("DROP TABLE history; PRAGMA user_version = 1;")
+        database.executescript("DROP TABLE history; DROP TABLE lineage; PRAGMA user_version = 1;")
     database.close()
     for number in range(2):
         index = open_index(path)

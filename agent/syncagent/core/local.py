@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from syncagent.core.lineage import UNKNOWN, Lineage
 from syncagent.core.state import State
 from syncproto import limits
 from syncproto.model import PLACEHOLDER, Attributes, Entry, Kind, Metadata, Path
@@ -75,9 +76,33 @@ class Local:
             stamp = max(stamp, here.stamp)  # the time of this touch counts, not that of the content
         return self._put(structs.replace(here, metadata=Metadata(attributes, stamp, *dot, author=dot)))
 
-    def adopt(self, path: Path, content: Content, attributes: Attributes | None) -> Entry:
-        """Rule 11: ``path`` was found on disk without an index: nobody knows how old it is, so it ranks lowest."""
+    def adopt(self, path: Path, content: Content, attributes: Attributes | None, lineage: Lineage = UNKNOWN) -> Entry:
+        """Rule 11: ``path`` was found on disk without an index: nobody knows how old it is, so it ranks lowest.
+
+        Where ``lineage`` knows the content of old, it is what it was then. Where the disk is known to have moved on
+        from what the old index had, what is found has seen that.
+        """
+        known = lineage.entry_of(content.kind, content.content)
+        if known is not None:
+            return self._adopt_known(known, content, attributes, lineage)
+        if lineage.is_older and lineage.latest is not None:
+            before = lineage.trimmed(lineage.latest)
+            return self._mint(path, content, before.stamp + 1, before, attributes=attributes)
         return self._mint(path, content, 0, attributes=attributes)
+
+    def _adopt_known(self, known: Entry, content: Content, attributes: Attributes | None, lineage: Lineage) -> Entry:
+        """A content that stood here once: with its old dot, or, where that is in doubt, with a new one like it."""
+        trimmed = lineage.trimmed(known)
+        is_register_known = trimmed.metadata == known.metadata
+        if not lineage.is_sound(known):
+            given = None if is_register_known else attributes
+            return self._mint(known.path, content, known.stamp, trimmed, attributes=given)
+        if not is_register_known:
+            dot = self._next_dot()
+            trimmed = structs.replace(trimmed, metadata=Metadata(attributes, known.metadata.stamp, *dot, author=dot))
+        if (current := self.state.entry(known.path)) is not None:
+            self.state.put_pending(current)  # it came before the disk was looked at, and meets what it replaced
+        return self._put(trimmed)
 
     # -- minting -------------------------------------------------------------------------------
 

@@ -10,11 +10,16 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import xxhash
 
+from syncagent.core.lineage import UNKNOWN, Lineage, sound_vector
 from syncagent.core.members import gone
-from syncagent.ports import Marker, PeerUp, Root
-from syncproto.messages import VolumeHello
+from syncagent.core.starts import CHANCE_BYTES, Marked, judge_marker, next_start
+from syncagent.engine.problems import rfc3339
+from syncagent.ports import Marker, Root
+from syncproto.model import Path
+from syncproto.version import Vector
 
 if TYPE_CHECKING:
     from syncagent.engine.volume import Volume
@@ -24,6 +29,18 @@ log = logging.getLogger("syncagent.engine")
 ROOT_KEY = "root"
 JOINING_KEY = "joining"
 MARKED_KEY = "marked"
+WRITTEN_KEY = "marked-start"
+"""The newest start of this incarnation that is known to be written on the root."""
+CEILINGS_KEY = "ceilings"
+"""Up to which counter the changes of former incarnations are beyond doubt."""
+LINEAGE_KEY = "lineage"
+NOTE_KEY = "new-incarnation"
+NOTE_SECONDS = 86400.0
+"""For so long it is shown that a new incarnation began, and why."""
+
+_LINEAGE = msgspec.msgpack.Decoder(tuple[Vector, bool])
+_CEILINGS = msgspec.msgpack.Decoder(Vector)
+_NOTE = msgspec.msgpack.Decoder(tuple[str, int])
 
 
 def new_origin(agent: str, seed: bytes) -> str:
@@ -37,16 +54,20 @@ class Identity:
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._context = volume.context
+        self._facts: tuple[Vector, bool] | None = None
+        """Of the former incarnation: which dots are sound, and whether its index is older than the disk."""
 
     # -- at the start -------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Compare root, marker and index."""
         context, index = self._context, self._context.index
-        index.add_start(context.clock.entropy(8))
+        before = tuple(start.id for start in index.starts)
+        index.add_start(next_start(index.starts, context.clock.entropy(CHANCE_BYTES)))
+        self._show_the_last_doubt()
         cause = self._why_not_sound(is_starting=True)
         if cause is None:
-            self._settle_marker()
+            self._settle_marker(before)
             return
         root = self._root()
         if context.options.on_empty == "refill" and root is not None and root.is_empty and root.is_mount_point:
@@ -81,27 +102,43 @@ class Identity:
             return f"{path} is {what} without this volume's marker: replaced, or not mounted"
         return None
 
-    def _settle_marker(self) -> None:
+    def _settle_marker(self, starts: tuple[bytes, ...]) -> None:
         """The root is this volume's. Whether the index is the one that goes with it is another question."""
         context, index = self._context, self._context.index
         root, marker = context.tree.root(), context.tree.read_marker()
-        place = index.get(ROOT_KEY)
-        if place is None or index.get(JOINING_KEY):
+        if index.get(ROOT_KEY) is None:
+            if marker is not None:
+                self._note("the index of this volume, which was replicated before, is missing")
             self._begin_joining()
-        elif marker is not None and marker.incarnation != index.origin:
-            self.reincarnate("marker and index disagree")
+        elif (doubt := self._why_parted(root, marker, starts)) is not None:
+            self.reincarnate(doubt.value, is_older=doubt is Marked.INDEX_IS_OLDER)
             return
-        elif place is not None and int(place) != root.inode:
-            self.reincarnate("the volume is a copy of the one that the index describes")
-            return
+        elif index.get(JOINING_KEY):
+            self._begin_joining()
         self._write_marker(root)
+        self._show_the_last_doubt()
+
+    def _why_parted(self, root: Root, marker: Marker | None, starts: tuple[bytes, ...]) -> Marked | None:
+        """Why root and index do not belong together, although both are of this volume; None if they do."""
+        index, written = self._context.index, self._context.index.get(WRITTEN_KEY)
+        verdict = Marked.SOUND
+        if marker is not None and marker.incarnation != index.origin:
+            # An end came before the root was marked for this incarnation, or it cannot be marked.
+            verdict = Marked.SOUND if written is None else Marked.PARTED
+        elif marker is not None:
+            verdict = judge_marker(starts, written, marker.start)
+        place = index.get(ROOT_KEY)
+        if verdict is Marked.SOUND and place is not None and int(place) != root.inode:
+            verdict = Marked.COPIED
+        return None if verdict is Marked.SOUND else verdict
 
     def _write_marker(self, root: Root) -> None:
         context, index = self._context, self._context.index
         index.set(ROOT_KEY, str(root.inode).encode())
         if not root.is_read_only:
+            start = index.starts[-1].id
             try:
-                context.tree.write_marker(Marker(context.id, index.origin))
+                context.tree.write_marker(Marker(context.id, index.origin, start))
             except OSError as error:
                 context.problems.add(
                     "marker",
@@ -110,19 +147,36 @@ class Identity:
                 )
             else:
                 index.set(MARKED_KEY, b"1")
+                index.set(WRITTEN_KEY, start)
                 context.problems.clear("marker")
         context.is_changed = True
 
     def _begin_joining(self) -> None:
-        self._context.index.set(JOINING_KEY, b"1")
+        index = self._context.index
+        index.set(JOINING_KEY, b"1")
+        facts = index.get(LINEAGE_KEY)
+        self._facts = _LINEAGE.decode(facts) if facts else None
         self._volume.lookout.is_joining = True
+
+    def lineage_of(self, path: Path) -> Lineage:
+        """What the former incarnation knew of a path, while this one looks at everything for the first time."""
+        index = self._context.index
+        if self._facts is None:
+            return UNKNOWN
+        before = (past.before for past in index.history_of(path))
+        once = [entry for entry in before if entry is not None and entry.is_live]
+        sound, is_older = self._facts
+        return Lineage(sound, index.lineage(path), once, is_older)
 
     def scanned(self) -> None:
         """A full scan has seen everything: from now on what is new is a user's change."""
         index = self._context.index
         self._volume.lookout.is_joining = False
         if index.get(JOINING_KEY):
-            index.set(JOINING_KEY, None)
+            for key in (JOINING_KEY, LINEAGE_KEY):
+                index.set(key, None)
+            index.end_lineage()
+            self._facts = None
             self._context.is_changed = True
         if self._context.halt is None and not index.get(MARKED_KEY):
             root = self._root()
@@ -143,6 +197,7 @@ class Identity:
     def check_now_and_then(self) -> None:
         """Halt when the root has gone; go on when it is back."""
         context = self._context
+        self._show_the_last_doubt()
         if context.halt is None:
             self.check()
             return
@@ -154,10 +209,15 @@ class Identity:
             return
         context.scanner, context.tree = scanner, tree
         marker, root = tree.read_marker(), self._root()
-        is_ours = marker == Marker(context.id, context.index.origin)
-        if is_ours and root is not None and str(root.inode).encode() == context.index.get(ROOT_KEY):
-            log.info("volume %s: the root is back", context.options.name)
-            self._resume()
+        if marker is None or root is None or (marker.volume, marker.incarnation) != (context.id, context.index.origin):
+            return
+        doubt = self._why_parted(root, marker, tuple(start.id for start in context.index.starts))
+        if doubt is Marked.COPIED:
+            return  # another directory: a person must say what it is
+        if doubt is not None:
+            self.reincarnate(doubt.value, is_older=doubt is Marked.INDEX_IS_OLDER)
+        log.info("volume %s: the root is back", context.options.name)
+        self._resume()
 
     def halt(self, cause: str) -> None:
         """Publish and apply nothing until the cause goes or a person acts."""
@@ -190,12 +250,21 @@ class Identity:
         self._volume.resume()
         context.index.commit(durable=True)
 
-    def reincarnate(self, why: str) -> None:
-        """Begin anew under a new incarnation; what is on the disk is found again, and ranks lowest."""
+    # -- a new incarnation -----------------------------------------------------------------------------------
+
+    def reincarnate(self, why: str, *, is_older: bool = False, ceiling: int | None = None) -> None:
+        """Begin anew under a new incarnation. What is found is a fact of old where that is sound, else it ranks lowest.
+
+        ``is_older``: the index is older than what is on the disk. ``ceiling``: the own counter above which dots were
+        perhaps used by a history that is lost; None: the index is the latest there was.
+        """
         context, index, volume = self._context, self._context.index, self._volume
         old = index.origin
-        name = context.agent
-        index.reincarnate(new_origin(name, context.clock.entropy(16)))
+        self._keep_facts(is_older, ceiling)
+        index.set(WRITTEN_KEY, None)
+        self._note(why)
+        entropy = context.clock.entropy
+        index.reincarnate(new_origin(context.agent, entropy(16)), next_start((), entropy(CHANCE_BYTES)))
         context.reconciler = type(context.reconciler)(index)
         log.warning("volume %s: new incarnation %s: %s", context.options.name, index.origin, why)
         for member in index.members():
@@ -206,42 +275,46 @@ class Identity:
         volume.lookout.reset()
         volume.walker.reset()
         self._begin_joining()
+        volume.membership.enlist()
+        index.commit(durable=True)  # before the marker: else an end in between would hide what was found out
         root = self._root()
         if root is not None:
             self._write_marker(root)
-        volume.membership.enlist()
         index.commit(durable=True)
+        self._show_the_last_doubt()
         volume.restarted()
 
-    def rolled_back(self, counter: int) -> None:
-        """A peer knows a change of ours that we do not: this index is older than what it has told."""
-        log.error(
-            "volume %s: peers know change %d of this replica, the index only %d: it was rolled back",
-            self._context.options.name,
-            counter,
-            self._context.index.counter,
-        )
-        self.reincarnate("the index was rolled back")
-        self._volume.resume()
+    def _keep_facts(self, is_older: bool, ceiling: int | None) -> None:
+        """Note which dots may be used again as they are: those that others have, of histories that are beyond doubt."""
+        index, membership = self._context.index, self._volume.membership
+        ceilings = index.get(CEILINGS_KEY)
+        bounds = _CEILINGS.decode(ceilings) if ceilings else {}
+        if ceiling is not None:
+            bounds[index.origin] = ceiling
+            index.set(CEILINGS_KEY, msgspec.msgpack.encode(bounds))
+        heard = [membership.applied_of(member.incarnation) for member in membership.others()]
+        index.set(LINEAGE_KEY, msgspec.msgpack.encode((sound_vector(heard, bounds), is_older)))
 
-    # -- peers ----------------------------------------------------------------------------------------------------
+    def _note(self, why: str) -> None:
+        self._context.index.set(NOTE_KEY, msgspec.msgpack.encode((why, self._context.clock.wall_ns())))
+        self._context.problems.clear(NOTE_KEY)
 
-    def accepts(self, event: PeerUp, hello: VolumeHello) -> bool:
-        """Whether the peer's incarnation is what it says: not a clone of ours, nor of another that is connected."""
-        context, index = self._context, self._context.index
-        rival = next((v for v in context.views.values() if v.incarnation == hello.incarnation), None)
-        is_clone = hello.incarnation == index.origin or rival is not None and rival.name != event.hello.agent
-        if is_clone:
-            context.problems.add(
-                "clone",
-                f"{event.hello.agent} has the same incarnation as {rival.name if rival else 'this replica'}: "
-                "its state directory is a copy",
-                remedy="stop that agent, empty its state directory, and start it again",
-                is_blocking=True,
-                wall_ns=context.clock.wall_ns(),
-            )
-            return False
-        if hello.starts:
-            index.set_start_of(hello.incarnation, hello.starts[-1])
+    def _show_the_last_doubt(self) -> None:
+        """For a day, also after a restart, people see that and why a new incarnation began."""
+        context, note = self._context, self._context.index.get(NOTE_KEY)
+        if note is None:
+            return
+        why, when = _NOTE.decode(note)
+        if context.clock.wall_ns() - when > NOTE_SECONDS * 1e9:
+            context.index.set(NOTE_KEY, None)
+            context.problems.clear(NOTE_KEY)
             context.is_changed = True
-        return True
+        elif not context.problems.has(NOTE_KEY):
+            text = f"a new incarnation began at {rfc3339(when)}: {why}; the files here were united with the others'"
+            context.problems.add(NOTE_KEY, text, remedy="none is needed; this note goes after a day", wall_ns=when)
+
+    def rolled_back(self, why: str, ceiling: int) -> None:
+        """Peers know changes of ours that we do not: this index is older than what it has told."""
+        log.error("volume %s: %s", self._context.options.name, why)
+        self.reincarnate(why, ceiling=ceiling)
+        self._volume.resume()

@@ -13,6 +13,7 @@ from syncagent.core.brake import Brake
 from syncagent.core.detect import Restyled, Rewritten, Same, Seen, creations_first, detect
 from syncagent.core.dirty import DirtySet
 from syncagent.core.ignore import why_beyond
+from syncagent.core.lineage import UNKNOWN, Lineage
 from syncagent.core.local import Content
 from syncagent.core.plan import StatKey
 from syncagent.engine.context import Context
@@ -72,6 +73,8 @@ class Lookout:
         self.jobs = 0
         self.is_joining = False
         """Whether what is found is not known to be younger or older than what others have: a first scan."""
+        self.lineage_of: Callable[[Path], Lineage] = lambda path: UNKNOWN
+        """What a former incarnation knew of a path; the volume puts the question here."""
 
     def reset(self) -> None:
         """The index begins anew, or the volume is halted."""
@@ -316,7 +319,7 @@ class Lookout:
         content = Content(seen.kind, seen.content, size, seen.stat.mtime_ns, seen.sparse)
         is_new = entry is None or not entry.is_live
         if is_new and self.is_joining:
-            context.reconciler.adopt(seen.path, content, seen.attributes)
+            context.reconciler.adopt(seen.path, content, seen.attributes, self.lineage_of(seen.path))
         else:
             source = self._source(seen) if is_new else None
             minted = context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)

@@ -84,4 +84,6 @@ class Problems:
 
     def count_serious(self) -> int:
         """How many problems stand in the way of replication, rather than being mere notes."""
-        return sum(problem.code not in ("not-kept", "unsupported") for problem in self._open.values())
+        return sum(
+            problem.code not in ("not-kept", "unsupported", "new-incarnation") for problem in self._open.values()
+        )

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from syncagent.core.starts import has_minted
 from syncagent.engine.applying import Applier
 from syncagent.engine.context import Context, PeerView
 from syncagent.engine.fetching import Fetcher
 from syncproto.messages import Delta, Pull, VolumeState
 from syncproto.model import Entry, Kind, Path
-from syncproto.version import covers, covers_all
+from syncproto.version import covers_all
 
 log = logging.getLogger("syncagent.engine")
 
@@ -48,13 +49,13 @@ class Receiver:
         applier: Applier,
         fetcher: Fetcher,
         *,
-        own_dots_ahead: Callable[[int], None],
+        rolled_back: Callable[[str], None],
         look_again: Callable[[Path, float], None],
     ) -> None:
         self._context = context
         self._applier = applier
         self._fetcher = fetcher
-        self._own_dots_ahead = own_dots_ahead
+        self._rolled_back = rolled_back
         self._look_again = look_again
         self._sources: dict[str, _Source] = {}
         self._next_request = 1
@@ -165,8 +166,9 @@ class Receiver:
     def _shows_dots_of_ours(self, last: Delta, unit: _Unit) -> bool:
         """A peer that knows changes of ours which we do not: our index is older than what we have told."""
         index = self._context.index
-        if not covers(index.known, (index.origin, last.known.get(index.origin, 0))):
-            self._own_dots_ahead(last.known[index.origin])
+        known = last.known.get(index.origin, 0)
+        if not has_minted(index.starts, index.counter, known):
+            self._rolled_back(f"peers know change {known} of this replica, which it does not know")
             return True
         return False
 

@@ -40,6 +40,8 @@ class Router:
 
     def _state(self, view: PeerView, state: m.VolumeState, _: Frames) -> None:
         volume = self._volume
+        if not volume.strangers.heard(view, state):
+            return
         if volume.membership.on_state(view, state):
             volume.fetcher.peer_progressed(view.peer)
         volume.receiver.heard_state(view, state)

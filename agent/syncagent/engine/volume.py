@@ -25,6 +25,7 @@ from syncagent.engine.receiving import Receiver
 from syncagent.engine.routing import Router
 from syncagent.engine.ruling import load_rules
 from syncagent.engine.stating import Herald
+from syncagent.engine.strangers import Strangers
 from syncagent.engine.surroundings import Hints, Surroundings
 from syncagent.engine.tidying import Tidier
 from syncagent.engine.waiting import Barriers
@@ -84,7 +85,7 @@ class Volume:
             context,
             self.applier,
             self.fetcher,
-            own_dots_ahead=lambda counter: self.identity.rolled_back(counter),
+            rolled_back=lambda why: self.identity.rolled_back(why, 0),
             look_again=self.lookout.look_again,
         )
         self.membership = Membership(context)
@@ -93,6 +94,8 @@ class Volume:
         self.identity = Identity(self)
         self._router = Router(self)
         self.watching = Watching(context, around.disk, self.hints.put)
+        self.strangers = Strangers(self)
+        self.lookout.lineage_of = self.identity.lineage_of
         self.is_scanned = False
         self.is_ready = False
         self.expected: Callable[[], list[str]] = list
@@ -160,6 +163,10 @@ class Volume:
         """Mark what a hint names."""
         context = self.context
         if context.halt:
+    def greet_again(self) -> None:
+        """Begin all sessions anew: who was refused may be welcome now."""
+        self._rehello()
+
             return
         if isinstance(hint, WatchLost):
             log.info("volume %s: scanning everything: %s", context.options.name, hint.reason)
@@ -203,7 +210,7 @@ class Volume:
     def peer_up(self, event: PeerUp, hello: m.VolumeHello) -> None:
         """Another agent that has this volume is connected."""
         context = self.context
-        if not self.identity.accepts(event, hello):
+        if not self.strangers.accepts(event, hello):
             return
         view = PeerView(event.peer, event.hello.agent, hello.incarnation, hello)
         context.views[event.peer] = view
@@ -216,12 +223,15 @@ class Volume:
 
     def peer_down(self, peer: str) -> None:
         """The session is over."""
-        if (view := self.context.views.pop(peer, None)) is not None:
+        view = self.context.views.pop(peer, None)
+        self.strangers.gone(peer, view)
+        if view is not None:
             self.membership.lost(view)
             self.fetcher.peer_gone(peer)
             self.receiver.peer_gone(peer)
             self.barriers.peer_gone(view)
             self.herald.soon()
+        self.finish()  # what is told must be committed first
 
     def on_message(self, event: PeerMessage) -> None:
         """A message of a connected peer about this volume."""
@@ -242,6 +252,9 @@ class Volume:
         if now >= self._next_root_check:
             self._next_root_check = now + ROOT_CHECK_SECONDS
             self.identity.check_now_and_then()
+        if isinstance(event.message, m.Doubt):
+            self.strangers.on_doubt(event.peer, event.message)
+            return
             self.watching.settle(is_quiet=self.is_quiet())
             see_to_the_unobtainable(self)
             release_when_due(self)

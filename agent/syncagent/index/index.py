@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
+from syncagent.core.starts import STARTS_KEPT
 from syncagent.index.digest import as_number
 from syncagent.index.entries import Entries
 from syncagent.index.errors import IndexCorrupt
 from syncagent.index.history import History
 from syncagent.index.notes import Notes
 from syncagent.index.opening import CLEAN, RESERVED_BLOCK, SUSPECT, Lock, Opened, closed_on_failure, open_database
-from syncagent.index.peers import STARTS_KEPT, Peers
+from syncagent.index.peers import Peers
 from syncagent.index.pending import Pending
 from syncagent.index.rows import decode_starts, encode
-from syncagent.ports import IndexFailed, Row
+from syncagent.ports import IndexFailed
+from syncproto.messages import Start
 from syncproto.version import Vector
 
 _COLUMNS = (
@@ -42,6 +44,7 @@ class Index(Entries, Pending, Peers, Notes, History):
     known: Vector
     applied: Vector
     collected: Vector
+    _counter_found: int
     _counter_reserved: int
     _sequence_reserved: int
     _must_flush: bool
@@ -56,6 +59,7 @@ class Index(Entries, Pending, Peers, Notes, History):
         self._saved: tuple[Any, ...] = ()
         self.counter = self.sequence = 0
         self._load()
+        self._counter_found = self.counter
         if not self.was_clean:
             self.counter, self.sequence = self._counter_reserved, self._sequence_reserved
 
@@ -170,19 +174,18 @@ class Index(Entries, Pending, Peers, Notes, History):
     # -- identity ------------------------------------------------------------------------------
 
     def add_start(self, start: bytes) -> None:
-        """Remember the id of a start of this replica; commits durably."""
-        self.starts = (*self.starts, start)[-STARTS_KEPT:]
+        """Remember a start of this replica, with the counter that was found and the one it goes on from."""
+        self.starts = (*self.starts, Start(start, self._counter_found, self.counter))[-STARTS_KEPT:]
         self.commit(durable=True)
 
-    def reincarnate(self, origin: str) -> list[Row]:
+    def reincarnate(self, origin: str, start: bytes) -> None:
         """Begin anew under a new origin; the next commit is durable."""
-        rows = list(self.rows_below(b""))
+        self._database.change("INSERT OR REPLACE INTO lineage SELECT path, entry FROM entries WHERE is_live = 1")
         for table in _EMPTIED:
             self._database.change(f"DELETE FROM {table}")
         self._database.change("UPDATE peers SET epoch = '', sequence = 0, applied = NULL")
-        self.origin, self.counter, self.floor = origin, 0, 0
+        self.origin, self.counter, self.floor, self.starts = origin, 0, 0, (Start(start),)
         self.known, self.applied, self.collected, self.applied_by = {}, {}, {}, {}
         self.live_count = self.live_bytes = self._digest = self.pending_count = self.pending_bytes = 0
         self._counter_reserved = RESERVED_BLOCK
         self._must_flush = True
-        return rows

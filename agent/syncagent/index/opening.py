@@ -13,7 +13,7 @@ from syncagent.index.database import Database
 from syncagent.index.errors import IndexCorrupt, IndexLocked, IndexTooNew
 from syncagent.ports import IndexFailed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x53594E43
 """Tells our files from other SQLite databases."""
 RESERVED_BLOCK = 10_000
@@ -114,7 +114,8 @@ def _is_empty(database: Database) -> bool:
 
 def _create(database: Database, origin: str) -> None:
     identity = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-    database.run_script(f"BEGIN IMMEDIATE; {identity} {_script('schema.sql')} {_script('history.sql')}")
+    scripts = " ".join(map(_script, ("schema.sql", "history.sql", "lineage.sql")))
+    database.run_script(f"BEGIN IMMEDIATE; {identity} {scripts}")
     database.change(_INSERT_STATE, origin, RESERVED_BLOCK, RESERVED_BLOCK)
     database.commit()
 
@@ -127,6 +128,8 @@ def _migrate(database: Database, version: int) -> None:
     """From the schema of an earlier version to this one, or not at all."""
     if version < 2:
         database.run_script(f"BEGIN IMMEDIATE; PRAGMA user_version = 2; {_script('history.sql')} COMMIT;")
+    if version < 3:
+        database.run_script(f"BEGIN IMMEDIATE; PRAGMA user_version = 3; {_script('lineage.sql')} COMMIT;")
 
 
 def _check(database: Database) -> bool:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from syncagent.core.starts import Remembered
 from syncagent.index.database import Database
-from syncagent.index.rows import decode_member, encode
+from syncagent.index.rows import decode_entry, decode_member, decode_remembered, encode
 from syncagent.index.tables import Tables
-from syncproto.model import Member
+from syncproto.messages import Start
+from syncproto.model import Entry, Member, Path
 from syncproto.version import Vector
-
-STARTS_KEPT = 8
 
 
 class Peers(Tables):
-    """Cursors, acknowledgements and starts of peers, and the member list."""
+    """Cursors, acknowledgements and starts of peers, the member list, and what is left of a former incarnation."""
 
-    starts: tuple[bytes, ...]
+    starts: tuple[Start, ...]
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.applied_by: dict[str, Vector] = {}
-        self.starts_of: dict[str, bytes] = {}
+        self.remembered: dict[str, Remembered] = {}
 
     def _load_peers(self) -> None:
         found = self._database.rows("SELECT incarnation, applied, start FROM peers ORDER BY incarnation")
         self.applied_by = {name: self._vector(applied) for name, applied, _ in found if applied is not None}
-        self.starts_of = {name: start for name, _, start in found if start is not None}
+        starts = {name: start for name, _, start in found if start is not None}
+        self.remembered = {name: self._decoded(decode_remembered, start) for name, start in starts.items()}
 
     def cursor(self, incarnation: str) -> tuple[str, int]:
         found = self._database.row("SELECT epoch, sequence FROM peers WHERE incarnation = ?", incarnation)
@@ -41,10 +42,10 @@ class Peers(Tables):
             self._set_peer("applied", incarnation, encode(applied))
             self.applied_by = {**self.applied_by, incarnation: applied}
 
-    def set_start_of(self, incarnation: str, start: bytes) -> None:
-        if self.starts_of.get(incarnation) != start:
-            self._set_peer("start", incarnation, start)
-            self.starts_of = {**self.starts_of, incarnation: start}
+    def remember(self, incarnation: str, seen: Remembered) -> None:
+        if self.remembered.get(incarnation) != seen:
+            self._set_peer("start", incarnation, encode(seen))
+            self.remembered = {**self.remembered, incarnation: seen}
 
     def _set_peer(self, column: str, incarnation: str, value: Any) -> None:
         """``column`` is a name from this module, never from outside."""
@@ -71,4 +72,13 @@ class Peers(Tables):
         self._database.change("DELETE FROM members WHERE incarnation = ?", incarnation)
         self._database.change("DELETE FROM peers WHERE incarnation = ?", incarnation)
         self.applied_by = {name: vector for name, vector in self.applied_by.items() if name != incarnation}
-        self.starts_of = {name: start for name, start in self.starts_of.items() if name != incarnation}
+        self.remembered = {name: seen for name, seen in self.remembered.items() if name != incarnation}
+
+    # -- a former incarnation ------------------------------------------------------------------
+
+    def lineage(self, path: Path) -> Entry | None:
+        found = self._database.row("SELECT entry FROM lineage WHERE path = ?", path)
+        return self._decoded(decode_entry, found[0]) if found else None
+
+    def end_lineage(self) -> None:
+        self._database.change("DELETE FROM lineage")

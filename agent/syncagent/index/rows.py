@@ -8,6 +8,8 @@ import msgspec
 import xxhash
 
 from syncagent.core.plan import StatKey
+from syncagent.core.starts import Remembered
+from syncproto.messages import Start
 from syncproto.model import Attributes, Entry, Manifest, Member, Path
 from syncproto.version import Vector
 
@@ -17,7 +19,8 @@ decode_attributes = msgspec.msgpack.Decoder(Attributes).decode
 decode_manifest = msgspec.msgpack.Decoder(Manifest).decode
 decode_member = msgspec.msgpack.Decoder(Member).decode
 decode_vector = msgspec.msgpack.Decoder(Vector).decode
-decode_starts = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
+decode_starts = msgspec.msgpack.Decoder(tuple[Start, ...]).decode
+decode_remembered = msgspec.msgpack.Decoder(Remembered).decode
 
 _NS = 10**9
 _STAT = struct.Struct("<QqqIqIIII")

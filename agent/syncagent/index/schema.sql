@@ -84,7 +84,7 @@ CREATE TABLE peers (
     epoch TEXT NOT NULL DEFAULT '',      -- with sequence: the last of theirs that was taken whole
     sequence INTEGER NOT NULL DEFAULT 0,
     applied BLOB,                        -- what they were heard to have applied
-    start BLOB                           -- the id of their last start
+    start BLOB                           -- their last starts, and their own counter in the last of them
 ) STRICT;
 
 CREATE TABLE members (

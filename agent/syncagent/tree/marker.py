@@ -47,7 +47,8 @@ def read(root: bytes) -> Marker | None:
 
 def write(root: bytes, marker: Marker) -> None:
     """Mark the root, durably. Raises ``OSError``."""
-    text = json.dumps({"volume": marker.volume.hex(), "incarnation": marker.incarnation}).encode()
+    fields = {"volume": marker.volume.hex(), "incarnation": marker.incarnation, "start": marker.start.hex()}
+    text = json.dumps(fields).encode()
     try:
         os.setxattr(root, ATTRIBUTE, text)
     except OSError as error:
@@ -62,8 +63,9 @@ def write(root: bytes, marker: Marker) -> None:
 def _decoded(text: bytes) -> Marker:
     try:
         fields = json.loads(text)
-        return Marker(bytes.fromhex(fields["volume"]), str(fields["incarnation"]))
-    except (ValueError, TypeError, KeyError):
+        start = bytes.fromhex(fields.get("start", ""))
+        return Marker(bytes.fromhex(fields["volume"]), str(fields["incarnation"]), start)
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise OSError(errno.EBADMSG, "the volume's marker is damaged: `syncctl adopt` makes a new one") from None
 
 

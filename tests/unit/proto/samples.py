@@ -13,6 +13,7 @@ from syncproto.messages import (
     ChunkRequest,
     Credit,
     Delta,
+    Doubt,
     Heartbeat,
     Hello,
     ManifestData,
@@ -23,6 +24,7 @@ from syncproto.messages import (
     Range,
     Refuse,
     Relayed,
+    Start,
     VolumeHello,
     VolumeState,
 )
@@ -53,7 +55,7 @@ HELLO = Hello(
     instance=b"instance",
     chunker="x",
     credit=100,
-    volumes=(VolumeHello(VOLUME, "data", "a.1", (b"start--1",)),),
+    volumes=(VolumeHello(VOLUME, "data", "a.1", (Start(b"start--1", 3, 9),)),),
 )
 PULL = Pull(VOLUME, 1, {"a.1": 3}, "b.1", 7)
 DELTA = Delta(VOLUME, 1, "b.1", 0, 8, 0, True, False, {"b.1": 8}, {}, 4, (ENTRY,), (DIGEST,))
@@ -78,6 +80,7 @@ SAMPLES: list[tuple[AnyMessage, tuple[bytes, ...]]] = [
         ),
         (),
     ),
+    (Doubt(VOLUME, "a.1", "clone", "a copy", (b"start--1",), 7), ()),
     (Barrier(VOLUME, b"barrier1", 3), ()),
     (BarrierReply(VOLUME, b"barrier1", {"a.1": 1}), ()),
     (PULL, ()),

@@ -11,7 +11,7 @@ import pytest
 from syncproto import limits
 from syncproto.checks import DIRECTIONS
 from syncproto.greeting import REFUSALS
-from syncproto.messages import Message, Range, Relayed, SessionMessage, VolumeHello, VolumeMessage
+from syncproto.messages import Message, Range, Relayed, SessionMessage, Start, VolumeHello, VolumeMessage
 from syncproto.model import Attributes, Chunk, Entry, Kind, Member, Metadata
 from syncproto.states import TABLE
 
@@ -22,6 +22,7 @@ RULES = {name: " ".join(body.split()) for name, body in RULE.findall(SPEC)}
 MESSAGES: list[type[Message]] = list((SessionMessage | VolumeMessage).__args__)
 PARTS: dict[str, type[msgspec.Struct]] = {
     "volume-hello": VolumeHello,
+    "start": Start,
     "relayed": Relayed,
     "member": Member,
     "range": Range,
