@@ -92,10 +92,10 @@ class Volume:
         self.herald = Herald(context, self.membership, self.is_held_back)
         self.barriers = Barriers(context, self.is_quiet)
         self.identity = Identity(self)
-        self._router = Router(self)
-        self.watching = Watching(context, around.disk, self.hints.put)
         self.strangers = Strangers(self)
         self.lookout.lineage_of = self.identity.lineage_of
+        self._router = Router(self)
+        self.watching = Watching(context, around.disk, self.hints.put)
         self.is_scanned = False
         self.is_ready = False
         self.expected: Callable[[], list[str]] = list
@@ -152,6 +152,10 @@ class Volume:
         self.is_scanned = False
         self._rehello()
 
+    def greet_again(self) -> None:
+        """Begin all sessions anew: who was refused may be welcome now."""
+        self._rehello()
+
     def stop(self) -> None:
         """End the watcher; what is staged stays for the next start."""
         self.watching.end()
@@ -163,10 +167,6 @@ class Volume:
         """Mark what a hint names."""
         context = self.context
         if context.halt:
-    def greet_again(self) -> None:
-        """Begin all sessions anew: who was refused may be welcome now."""
-        self._rehello()
-
             return
         if isinstance(hint, WatchLost):
             log.info("volume %s: scanning everything: %s", context.options.name, hint.reason)
@@ -212,6 +212,7 @@ class Volume:
         context = self.context
         if not self.strangers.accepts(event, hello):
             return
+        self.finish()  # what is told must be committed first
         view = PeerView(event.peer, event.hello.agent, hello.incarnation, hello)
         context.views[event.peer] = view
         self.membership.met(view)
@@ -231,10 +232,12 @@ class Volume:
             self.receiver.peer_gone(peer)
             self.barriers.peer_gone(view)
             self.herald.soon()
-        self.finish()  # what is told must be committed first
 
     def on_message(self, event: PeerMessage) -> None:
         """A message of a connected peer about this volume."""
+        if isinstance(event.message, m.Doubt):
+            self.strangers.on_doubt(event.peer, event.message)
+            return
         view = self.context.views.get(event.peer)
         if view is not None:
             self._router.route(view, event)
@@ -252,9 +255,6 @@ class Volume:
         if now >= self._next_root_check:
             self._next_root_check = now + ROOT_CHECK_SECONDS
             self.identity.check_now_and_then()
-        if isinstance(event.message, m.Doubt):
-            self.strangers.on_doubt(event.peer, event.message)
-            return
             self.watching.settle(is_quiet=self.is_quiet())
             see_to_the_unobtainable(self)
             release_when_due(self)
