@@ -5,11 +5,11 @@ Each port has a real adapter and an in-memory twin, and one contract suite that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from syncagent.core.plan import StatKey, Step
+from syncagent.core.plan import StatKey
 from syncagent.index_port import HistorySums as HistorySums
 from syncagent.index_port import Index as Index
 from syncagent.index_port import IndexFailed as IndexFailed
@@ -24,8 +24,21 @@ from syncagent.status import (
     WaitResult,
     WhyStatus,
 )
+from syncagent.tree_port import OPEN_FOR_WRITING as OPEN_FOR_WRITING
+from syncagent.tree_port import Applied as Applied
+from syncagent.tree_port import Failed as Failed
+from syncagent.tree_port import KeptFile as KeptFile
+from syncagent.tree_port import Late as Late
+from syncagent.tree_port import Marker as Marker
+from syncagent.tree_port import NotEmpty as NotEmpty
+from syncagent.tree_port import Observation as Observation
+from syncagent.tree_port import Outcome as Outcome
+from syncagent.tree_port import Recovered as Recovered
+from syncagent.tree_port import Root as Root
+from syncagent.tree_port import Stale as Stale
+from syncagent.tree_port import Tree as Tree
 from syncproto.messages import Hello, VolumeMessage
-from syncproto.model import Attributes, Kind, Manifest, Path
+from syncproto.model import Path
 
 # -- watcher -------------------------------------------------------------------------------------
 
@@ -70,24 +83,6 @@ class Watcher(Protocol):
 
 
 # -- scanner -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What stands at a path, read at one instant: the stat was the same before and after.
-
-    ``content`` is the digest of a file, the target of a symlink. ``manifest`` only for files of several chunks.
-    ``notes`` names what is not kept of this file (setuid bits, hard links, ACLs), for the report.
-    """
-
-    path: Path
-    kind: Kind
-    stat: StatKey
-    attributes: Attributes
-    content: bytes | None = None
-    manifest: Manifest | None = None
-    sparse: bool = False
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,135 +154,7 @@ class Scanner(Protocol):
 # -- tree ----------------------------------------------------------------------------------------
 
 
-OPEN_FOR_WRITING = "it is open for writing"
-"""The reason of a ``Stale``: a local program may still write into the file that would be replaced; try again later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The step is done. ``stat`` and ``attributes`` are what the path has now (None after a removal).
-
-    The path is ``to`` for ``Keep`` and ``Move``. ``attributes`` may lack what this replica may not apply.
-    ``displaced``: in the last instant a file that nobody had seen took the place; it was moved aside to this path, to
-    be looked at.
-    """
-
-    path: Path
-    stat: StatKey | None
-    attributes: Attributes | None
-    displaced: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """The disk is not as expected: the path must be looked at again."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotEmpty:
-    """A directory to be removed still holds something."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The system refused; ``is_resource`` for a full disk, quota, too many open files: the volume's trouble."""
-
-    path: Path
-    reason: str
-    is_resource: bool = False
-
-
-Outcome = Applied | Stale | NotEmpty | Failed
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """Binds a root to a volume and to the index that describes it.
-
-    ``start`` is the id of the last start that marked the root, b"" in markers of old.
-    """
-
-    volume: bytes
-    incarnation: str
-    start: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """Identity of a volume's root directory."""
-
-    device: int
-    inode: int
-    is_empty: bool
-    is_mount_point: bool
-    is_read_only: bool
-
-
-class Tree(Protocol):
-    """The only door through which a peer's wish touches the volume.
-
-    Callable from several threads. All staging calls and ``flush`` raise ``OSError`` where the system refuses (disk
-    full, read-only) or the root is no longer the one that was opened; ``apply`` says ``Failed`` then.
-    """
-
-    def root(self) -> Root:
-        """Look at the root's path as it is now. Raises ``OSError`` where it is gone."""
-
-    def is_same_root(self) -> bool:
-        """Whether the root's path still leads to the directory that was opened."""
-
-    def read_marker(self) -> Marker | None:
-        """The marker of the root as its path leads to it now, None without one."""
-
-    def write_marker(self, marker: Marker) -> None:
-        """Mark the root. Raises ``OSError``."""
-
-    def dress_root(self, attributes: Attributes) -> Attributes:
-        """Give the root this mode and owner, as far as permitted; gives what it has then. Raises ``OSError``."""
-
-    def apply(self, steps: Sequence[Step]) -> list[Outcome]:
-        """Do the steps in order up to the first that is not ``Applied``; that outcome is the last of the list."""
-
-    def flush(self, seen: Collection[Path] = ()) -> None:
-        """Make durable all that was applied since the last call, and what stands at the paths ``seen``.
-
-        A local program need not have flushed what it wrote: nobody is told of it before that is done.
-        """
-
-    def is_staged(self, digest: bytes) -> bool:
-        """Whether this content is complete, verified by this process and ready to be placed, once."""
-
-    def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        """Stage small contents (digest, bytes), one flush for all; gives back the digests that did not verify."""
-
-    def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool, count: int = 1) -> bool:
-        """Stage a content by copying it from a file of the volume; False if the file is no longer that.
-
-        It may be placed ``count`` times, once it is there: as many files of the volume shall have it.
-        """
-
-    def stage_begin(self, manifest: Manifest) -> list[int]:
-        """Open the staging of a big content; gives the numbers of the chunks that are already there, verified."""
-
-    def stage_local(self, manifest: Manifest, numbers: Sequence[int], path: Path, source: Manifest) -> list[int]:
-        """Fill chunks from a file of the volume that is described by ``source``; gives the numbers it could fill."""
-
-    def stage_write(self, digest: bytes, offset: int, data: bytes) -> None:
-        """Write bytes of a big content at their place. Raises ``OSError``."""
-
-    def stage_finish(self, manifest: Manifest, sparse: bool) -> list[int]:
-        """Verify and flush; empty if the content is whole, else the numbers of the chunks that are wrong."""
-
-    def unstage(self, digests: Sequence[bytes] | None) -> None:
-        """Drop staged contents, None all there are; the staging directory goes when it is empty."""
-
-    def read(self, path: Path, stat: StatKey, offset: int, length: int) -> bytes | None:
-        """Bytes of a file for a peer, None if the file is no longer the one of ``stat``. Raises ``OSError``."""
+# ``Tree``, its outcomes and what it keeps are in ``tree_port``, for their length.
 
 
 # -- index ---------------------------------------------------------------------------------------

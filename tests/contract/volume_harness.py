@@ -28,7 +28,7 @@ class OpenFile(Protocol):
 class Volume(Protocol):
     """The user's side, and how a process opens the ports."""
 
-    def open(self) -> tuple[Scanner, Tree]: ...
+    def open(self, keep_bytes: int | None = None) -> tuple[Scanner, Tree]: ...
     def close(self) -> None: ...
     def write(self, path: Path, data: bytes) -> None: ...
     def write_sparse(self, path: Path, data: bytes) -> None: ...
@@ -55,8 +55,8 @@ class Volume(Protocol):
 class MemoryHarness(MemoryVolume):
     """The twin."""
 
-    def open(self) -> tuple[Scanner, Tree]:
-        return open_volume(self)
+    def open(self, keep_bytes: int | None = None) -> tuple[Scanner, Tree]:
+        return open_volume(self, keep_bytes)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -93,8 +93,8 @@ class RealVolume:
         """The absolute path."""
         return self.path + b"/" + path if path else self.path
 
-    def open(self) -> tuple[VolumeScanner, VolumeTree]:
-        scanner, tree = VolumeScanner(self.path), VolumeTree(self.path)
+    def open(self, keep_bytes: int | None = None) -> tuple[VolumeScanner, VolumeTree]:
+        scanner, tree = VolumeScanner(self.path), VolumeTree(self.path, keep_bytes=keep_bytes)
         self._opened += [scanner, tree]
         return scanner, tree
 

@@ -6,6 +6,7 @@ import stat
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from random import Random
+from typing import Any
 
 from watchdog.observers.inotify_c import InotifyConstants as Inotify
 
@@ -44,9 +45,12 @@ class Accidents(ABC):
         self.staged: dict[bytes, Node] = {}
         self.parts: dict[bytes, bytearray] = {}
         self.markers: dict[int, Marker] = {}
+        self.kept: dict[bytes, Any] = {}
+        """The store of what was replaced or removed, by name: see ``disk_history``."""
+        self.kept_drawn = 0
         self._failures: list[tuple[type[Step], Path, Outcome]] = []
         self._findings: list[tuple[Path, Finding]] = []
-        self._beneath: tuple[Node, dict[bytes, Node], dict[bytes, bytearray], int] | None = None
+        self._beneath: tuple[Node, dict[bytes, Node], dict[bytes, bytearray], dict[bytes, Any], int] | None = None
 
     @abstractmethod
     def new_node(self, mode: int, data: bytes = b"") -> Node:
@@ -66,14 +70,14 @@ class Accidents(ABC):
 
     def cover(self) -> None:
         """An empty file system is mounted over the root: those who watch it are told nothing."""
-        self._beneath = self.root, self.staged, self.parts, self.device
-        self.root, self.staged, self.parts = self.new_node(stat.S_IFDIR | 0o755), {}, {}
+        self._beneath = self.root, self.staged, self.parts, self.kept, self.device
+        self.root, self.staged, self.parts, self.kept = self.new_node(stat.S_IFDIR | 0o755), {}, {}, {}
         self.device += 1000
 
     def uncover(self) -> None:
         """The mount over the root is gone."""
         if self._beneath is not None:
-            self.root, self.staged, self.parts, self.device = self._beneath
+            self.root, self.staged, self.parts, self.kept, self.device = self._beneath
             self._beneath = None
 
     def remount(self) -> None:
@@ -83,7 +87,7 @@ class Accidents(ABC):
     def replace_root(self) -> None:
         """Another, empty directory stands at the root's path; what was staged went with the first."""
         self.notices.tell_itself(self.root, Inotify.IN_MOVE_SELF)
-        self.staged, self.parts = {}, {}
+        self.staged, self.parts, self.kept = {}, {}, {}
         self.root = self.new_node(stat.S_IFDIR | 0o755)
         self.is_gone = False
 
@@ -131,7 +135,7 @@ class Accidents(ABC):
         self.uncover()
         self.cuts += 1
         self.root, self.markers = snapshot.root, dict(snapshot.markers)
-        self.staged, self.parts = {}, {}
+        self.staged, self.parts, self.kept = {}, {}, {}
         self.durable = Durable()
         self.durable.adopt(self.root)
 

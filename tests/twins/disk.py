@@ -67,6 +67,10 @@ class MemoryVolume(Accidents):
         self._last_ns = max(self._clock() // coarse * coarse, self._last_ns + (coarse == 1))
         return self._last_ns
 
+    def wall_ns(self) -> int:
+        """What the clock says; nothing is changed by that."""
+        return self._clock()
+
     def new_node(self, mode: int, data: bytes = b"") -> Node:
         """A new inode, owned by whoever runs this."""
         now = self.now_ns()
@@ -143,7 +147,7 @@ class MemoryVolume(Accidents):
             directory.children[name(path)] = node
             self._set_times(directory, is_content=True)
             self._set_times(node, is_content=False)
-            self.durable.name_changed(directory, name(path), node, moves_directory=node.is_directory)
+            self.durable.name_changed(directory, name(path), node)
 
     def _take(self, path: Path) -> Node:
         directory = self.find_directory(parent(path))
@@ -151,7 +155,7 @@ class MemoryVolume(Accidents):
         with self.durable.together():
             self._set_times(directory, is_content=True)
             self._set_times(node, is_content=False)
-            self.durable.name_changed(directory, name(path), None, moves_directory=node.is_directory)
+            self.durable.name_changed(directory, name(path), node, is_gone=True)
         return node
 
     def tell(self, path: Path, node: Node, mask: int, cookie: int = 0) -> None:
@@ -290,7 +294,7 @@ class MemoryVolume(Accidents):
 
     def names(self, path: Path = b"") -> list[bytes]:
         """All names in a directory, the agent's own too."""
-        own = [b".syncagent"] if not path and (self.staged or self.parts) else []
+        own = [b".syncagent"] if not path and (self.staged or self.parts or self.kept) else []
         return sorted([*self.find_directory(path).children, *own])
 
     def walk(self, path: Path = b"") -> Iterator[tuple[Path, Kind, bytes | None, Attributes]]:

@@ -18,15 +18,15 @@ from syncagent.ports import OPEN_FOR_WRITING, Applied, Failed, Marker, NotEmpty,
 from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import parent, why_not_canonical
 from twins.disk import MemoryVolume, Node
+from twins.disk_history import MemoryHistory
 from twins.disk_scanner import ROOT_CHANGED, MemoryScanner
-from twins.disk_staging import MemoryStaging
 
 
-def open_volume(volume: MemoryVolume) -> tuple[MemoryScanner, MemoryTree]:
+def open_volume(volume: MemoryVolume, keep_bytes: int | None = None) -> tuple[MemoryScanner, MemoryTree]:
     """What a process that starts has: a scanner and a tree. Raises ``OSError`` where the root is gone."""
     if volume.is_gone:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return MemoryScanner(volume), MemoryTree(volume)
+    return MemoryScanner(volume), MemoryTree(volume, keep_bytes)
 
 
 class _NotApplied(Exception):
@@ -35,11 +35,12 @@ class _NotApplied(Exception):
         self.outcome = outcome
 
 
-class MemoryTree(MemoryStaging):
+class MemoryTree(MemoryHistory):
     """Implements the port ``Tree``."""
 
-    def __init__(self, volume: MemoryVolume) -> None:
-        super().__init__(volume)
+    def __init__(self, volume: MemoryVolume, keep_bytes: int | None = None) -> None:
+        super().__init__(volume, keep_bytes)
+        self._kept = (b"", 0)
         self._opened = volume.device, volume.root
         self._times: dict[Path, int] = {}
         self._renewed: dict[Path, tuple[StatKey, StatKey]] = {}
@@ -122,7 +123,9 @@ class MemoryTree(MemoryStaging):
             if self._volume.is_read_only:
                 return Failed(step.path, os.strerror(errno.EROFS), is_resource=True)
             self._volume.trouble.require("write")
-            return self._do(step)
+            self._kept = (b"", 0)
+            applied = self._do(step)
+            return replace(applied, kept=self._kept[0], kept_bytes=self._kept[1])
         except _NotApplied as stop:
             return stop.outcome
         except OSError as error:
@@ -191,7 +194,10 @@ class MemoryTree(MemoryStaging):
             raise _NotApplied(NotEmpty(path))
         if node.writers:
             raise _NotApplied(Stale(path, OPEN_FOR_WRITING))
-        self._volume.delete(path)
+        if node.is_directory:
+            self._volume.delete(path)
+        else:
+            self._kept = self._displace(path, node)
 
     # -- single steps ----------------------------------------------------------------------------------
 

@@ -19,6 +19,10 @@ from syncproto.model import Entry, Path
 EXTENSION_BYTES_MAX = 17
 """With its dot. What is longer is no extension, but a part of the name."""
 
+DISPLACED = b"~displaced-%d"
+"""Ends the name of a file that was written to after it was replaced: a conflict copy too, but of no known dot."""
+_DISPLACED = re.compile(rb".*~displaced-\d+", re.DOTALL)
+
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 
 
@@ -95,3 +99,8 @@ def copied_from(path: Path) -> tuple[Path, str]:
         return path, ""
     original = directory + slash + found["stem"] + (found["extension"] or b"")
     return original, found["origin"].decode("ascii", "replace")
+
+
+def is_displaced(path: Path) -> bool:
+    """Whether the name says that this was written to after it was replaced."""
+    return _DISPLACED.fullmatch(paths.name(path)) is not None

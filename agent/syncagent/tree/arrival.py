@@ -15,8 +15,7 @@ from syncagent.core.plan import StatKey
 from syncagent.disk import errors, syscalls
 from syncagent.disk.root import PLACE, VolumeRoot
 from syncagent.ports import OPEN_FOR_WRITING
-from syncagent.tree.displaced import Displaced, StaleStep, Target, expected_leaf, look, require
-from syncagent.tree.staging import Staging
+from syncagent.tree.displaced import GOES, Displaced, Fate, Shelf, StaleStep, Target, expected_leaf, look, require
 from syncproto.model import Path
 from syncproto.paths import name, parent
 
@@ -71,12 +70,11 @@ def opened_place(root: VolumeRoot, path: Path, expect: StatKey | None) -> Iterat
 class Arrival:
     """Puts what is staged at its place, and takes away what must go."""
 
-    def __init__(self, staging: Staging, displaced: Displaced) -> None:
-        self._staging = staging
+    def __init__(self, displaced: Displaced) -> None:
         self._displaced = displaced
 
-    def put(self, staging: int, staged: bytes, place: Place) -> Path | None:
-        """Rename the staged leaf or directory to the place; gives the path of a displaced file that nobody had seen.
+    def put(self, staging: int, staged: bytes, place: Place) -> Fate:
+        """Rename the staged leaf or directory to the place; gives what became of what stood there.
 
         Raises ``StaleStep`` and leaves both sides as they are if the place is not as expected.
         """
@@ -85,9 +83,11 @@ class Arrival:
             st = os.stat(staged, dir_fd=staging, follow_symlinks=False)
             if not stat.S_ISDIR(place.expect.mode) and not stat.S_ISDIR(st.st_mode):
                 return self._exchange(staging, staged, st.st_ino, place)
-            self.remove(place)
+            fate = self.remove(place)
+            self._put_new(staging, staged, place)
+            return fate
         self._put_new(staging, staged, place)
-        return None
+        return GOES
 
     def _put_new(self, staging: int, staged: bytes, place: Place) -> None:
         try:
@@ -95,38 +95,44 @@ class Arrival:
         except FileExistsError:
             raise StaleStep(place.path, "something is there already") from None
 
-    def _exchange(self, staging: int, staged: bytes, staged_inode: int, place: Place) -> Path | None:
+    def _exchange(self, staging: int, staged: bytes, staged_inode: int, place: Place) -> Fate:
         assert place.expect is not None
-        with expected_leaf(place.directory, place.name, place.path, place.expect) as target:
-            aside = self._displaced.name_for(staged_inode, place.expect)
-            os.rename(staged, aside, src_dir_fd=staging, dst_dir_fd=staging)
+        with (
+            expected_leaf(place.directory, place.name, place.path, place.expect) as target,
+            self._displaced.shelf(place.path, place.expect, staged_inode) as shelf,
+        ):
+            syscalls.rename_new(staging, staged, shelf.directory, shelf.name)
             try:
-                syscalls.rename_exchange(staging, aside, place.directory, place.name)
+                syscalls.rename_exchange(shelf.directory, shelf.name, place.directory, place.name)
             except OSError as error:
-                os.rename(aside, staged, src_dir_fd=staging, dst_dir_fd=staging)
+                os.rename(shelf.name, staged, src_dir_fd=shelf.directory, dst_dir_fd=staging)
                 if isinstance(error, FileNotFoundError):
                     raise StaleStep(place.path, "it is gone") from None
                 if not syscalls.is_refused_flag(error):
                     raise
-                self._take(staging, place, target)
+                fate = self._take(shelf, place, target)
                 self._put_new(staging, staged, place)
-                return None
-            if self._displaced.accept(staging, aside, target):
-                return None
-            return self._displaced.rescue(staging, aside, place.path)
+                return fate
+            accepted = self._displaced.accept(shelf, target)
+            if accepted is not None:
+                return accepted
+            return Fate(path=self._displaced.rescue(shelf.directory, shelf.name, place.path))
 
-    def remove(self, place: Place) -> None:
+    def remove(self, place: Place) -> Fate:
         """Remove the expected leaf, or the expected directory if it is empty (else ``DirectoryNotEmpty``)."""
         place.require()
         if place.expect is None:
-            return
+            return GOES
         if not stat.S_ISDIR(place.expect.mode):
             with (
-                self._staging.opened() as staging,
                 expected_leaf(place.directory, place.name, place.path, place.expect) as target,
+                self._displaced.shelf(place.path, place.expect) as shelf,
             ):
-                self._take(staging, place, target)
-            return
+                return self._take(shelf, place, target)
+        self._remove_directory(place)
+        return GOES
+
+    def _remove_directory(self, place: Place) -> None:
         try:
             os.rmdir(place.name, dir_fd=place.directory)
         except FileNotFoundError:
@@ -138,19 +144,19 @@ class Arrival:
                 raise DirectoryNotEmpty(place.path) from None
             raise
 
-    def _take(self, staging: int, place: Place, target: Target) -> None:
-        """Move a leaf aside for removal; an unexpected one goes back to its name, or beside it."""
-        aside = self._displaced.name_for(0, target.key)
+    def _take(self, shelf: Shelf, place: Place, target: Target) -> Fate:
+        """Move a leaf to a shelf; an unexpected one goes back to its name, or beside it."""
         try:
-            syscalls.rename_new(place.directory, place.name, staging, aside)
+            syscalls.rename_new(place.directory, place.name, shelf.directory, shelf.name)
         except FileNotFoundError:
             raise StaleStep(place.path, "it is gone") from None
-        if self._displaced.accept(staging, aside, target):
-            return
+        accepted = self._displaced.accept(shelf, target)
+        if accepted is not None:
+            return accepted
         try:
-            syscalls.rename_new(staging, aside, place.directory, place.name)
+            syscalls.rename_new(shelf.directory, shelf.name, place.directory, place.name)
         except FileExistsError:
-            self._displaced.rescue(staging, aside, place.path)
+            self._displaced.rescue(shelf.directory, shelf.name, place.path)
         raise StaleStep(place.path, OPEN_FOR_WRITING)
 
     def move(self, place: Place, to: Place) -> None:

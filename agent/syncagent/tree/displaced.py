@@ -1,4 +1,4 @@
-"""Files that were replaced or removed: moved aside first, and gone only once it is sure that nobody wrote to them.
+"""Files that were replaced or removed: moved into the history, or aside until it is sure that nobody wrote to them.
 
 A file that turns out to be another than the expected one is never thrown away: it gets a name beside the path, where
 the next look finds it. The name aside tells what was expected, so that a later process can tell what an interrupted
@@ -16,12 +16,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 
+from syncagent.core.conflict import DISPLACED
 from syncagent.core.plan import StatKey
 from syncagent.disk import errors, syscalls
 from syncagent.disk.root import PLACE, READ, VolumeRoot
 from syncagent.disk.stat import is_as_expected, is_same_but_ctime, stat_key
 from syncagent.disk.syscalls import Lease
-from syncagent.ports import OPEN_FOR_WRITING
+from syncagent.ports import OPEN_FOR_WRITING, Late
+from syncagent.tree.history import Store
+from syncagent.tree.private import PrivateDirectory
 from syncproto import limits
 from syncproto.model import Path
 from syncproto.paths import parent
@@ -115,78 +118,142 @@ def _open_quietly(directory: int, name: bytes) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where what is displaced goes: a name in the staging directory, or in the history."""
+
+    directory: int
+    name: bytes
+    is_history: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of what was displaced: kept under a name in the history, or put at a path; neither: it goes."""
+
+    kept: bytes = b""
+    kept_bytes: int = 0
+    path: Path | None = None
+
+
+GOES = Fate()
+
+
+@dataclass(frozen=True, slots=True)
 class _Aside:
     name: bytes
     path: Path
     key: StatKey
     is_leased: bool
+    is_history: bool
     since: float
 
 
 class Displaced:
-    """What was moved aside and is not yet gone. Used under the tree's lock."""
+    """What was moved aside and may still be written to. Used under the tree's lock."""
 
-    def __init__(self, root: VolumeRoot, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        root: VolumeRoot,
+        staging: PrivateDirectory,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """``clock`` gives seconds that never go back, ``wall`` nanoseconds since the epoch."""
         self._root = root
+        self._staging = staging
+        self._store = store
         self._clock = clock
+        self._wall = wall
         self._waiting: list[_Aside] = []
         self._serials = count(1)
 
-    def name_for(self, staged_inode: int, expected: StatKey) -> bytes:
-        """A name in the staging directory for what is about to be exchanged with, or moved to, this place."""
+    @contextmanager
+    def shelf(self, path: Path, expected: StatKey, staged_inode: int = 0) -> Iterator[Shelf]:
+        """A free name for what is about to be exchanged with, or moved from, this path."""
+        if self._store.keeps(expected.size):
+            with self._store.place.opened() as directory:
+                name = self._store.new_name(directory, path, self._wall(), staged_inode, expected)
+                try:
+                    yield Shelf(directory, name, is_history=True)
+                finally:
+                    if look(directory, name) is None:
+                        self._store.forget_name(directory, name)
+            return
         numbers = (staged_inode, expected.inode, expected.size, expected.mtime_ns, next(self._serials))
-        return b"aside.%d.%d.%d.%d.%d" % numbers
+        with self._staging.opened() as directory:
+            yield Shelf(directory, b"aside.%d.%d.%d.%d.%d" % numbers, is_history=False)
 
-    def accept(self, staging: int, name: bytes, target: Target) -> bool:
-        """Take what was moved aside for removal, if it is what was expected; else the caller must keep it."""
-        after = os.stat(name, dir_fd=staging, follow_symlinks=False)
+    def accept(self, shelf: Shelf, target: Target) -> Fate | None:
+        """Take what was moved to a shelf, if it is what was expected; else (None) the caller must see to it."""
+        after = os.stat(shelf.name, dir_fd=shelf.directory, follow_symlinks=False)
         if not target.is_untouched(after):
-            return False
-        if after.st_nlink > 1 or not stat.S_ISREG(after.st_mode):  # it has another name, or nobody can write to it
-            os.unlink(name, dir_fd=staging)
-        else:
+            return None
+        is_file = stat.S_ISREG(after.st_mode)
+        if is_file and after.st_nlink > 1 or not is_file and not shelf.is_history:  # it has another name, or no writers
+            os.unlink(shelf.name, dir_fd=shelf.directory)
+            return GOES
+        if is_file:
             is_leased = target.lease is Lease.HELD
-            self._waiting.append(_Aside(name, target.path, stat_key(after), is_leased, self._clock()))
-        return True
+            aside = _Aside(shelf.name, target.path, stat_key(after), is_leased, shelf.is_history, self._clock())
+            self._waiting.append(aside)
+        return Fate(shelf.name, after.st_blocks * 512) if shelf.is_history else GOES
 
-    def settle(self, staging: int, *, is_last: bool = False) -> list[Path]:
-        """Remove what nobody wrote to since; gives the paths at which the rest was put back into the volume."""
+    def settle(self, *, is_last: bool = False) -> list[Late]:
+        """Have done with what nobody wrote to since; gives what was put back into the volume."""
         waiting, self._waiting = self._waiting, []
-        rescued = []
-        for aside in waiting:
-            st = look(staging, aside.name)
-            if st is None:
-                continue
-            if stat_key(st) != aside.key or (aside.is_leased and _has_writers(staging, aside.name)):
-                rescued.append(self.rescue(staging, aside.name, aside.path))
-            elif aside.is_leased or is_last or self._clock() - aside.since >= LATE_WRITE_SECONDS:
-                os.unlink(aside.name, dir_fd=staging)
-            else:
-                self._waiting.append(aside)
-        return rescued
+        late: list[Late] = []
+        for is_history, place in ((False, self._staging), (True, self._store.place)):
+            with place.opened_if_there() as directory:
+                for aside in waiting if directory is not None else ():
+                    assert directory is not None
+                    if aside.is_history is is_history and (found := self._settle(directory, aside, is_last)):
+                        late.append(found)
+        return late
+
+    def _settle(self, directory: int, aside: _Aside, is_last: bool) -> Late | None:
+        st = look(directory, aside.name)
+        if st is None:
+            return None
+        if stat_key(st) != aside.key or (aside.is_leased and _has_writers(directory, aside.name)):
+            to = self.rescue(directory, aside.name, aside.path)
+            if aside.is_history:
+                self._store.forget_name(directory, aside.name)
+            return Late(aside.path, to, aside.name if aside.is_history else b"")
+        if not (aside.is_leased or is_last or self._clock() - aside.since >= LATE_WRITE_SECONDS):
+            self._waiting.append(aside)
+        elif not aside.is_history:
+            os.unlink(aside.name, dir_fd=directory)
+        return None
 
     @property
     def names(self) -> frozenset[bytes]:
         """The names in the staging directory that wait for their removal."""
-        return frozenset(aside.name for aside in self._waiting)
+        return frozenset(aside.name for aside in self._waiting if not aside.is_history)
 
-    def rescue(self, staging: int, name: bytes, path: Path) -> Path:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything may still be written to."""
+        return bool(self._waiting)
+
+    def rescue(self, directory: int, name: bytes, path: Path) -> Path:
         """Give what was displaced a free name beside the path, or at the root; gives that name."""
         try:
-            with self._root.opened(parent(path), PLACE) as directory:
-                return self._rename_beside(staging, name, directory, path)
+            with self._root.opened(parent(path), PLACE) as above:
+                return self._rename_beside(directory, name, above, path)
         except OSError as error:
             if error.errno not in errors.GONE_ERRORS:
                 raise
-            return self._rename_beside(staging, name, self._root.fd, path.rpartition(b"/")[2])
+            return self._rename_beside(directory, name, self._root.fd, path.rpartition(b"/")[2])
 
-    def _rename_beside(self, staging: int, name: bytes, directory: int, path: Path) -> Path:
+    def _rename_beside(self, source: int, name: bytes, directory: int, path: Path) -> Path:
         above, slash, last = path.rpartition(b"/")
         for number in count(1):
-            suffix = b"~displaced-%d" % number
+            suffix = DISPLACED % number
             free = last[: limits.NAME_BYTES_MAX - len(suffix)] + suffix
             with suppress(FileExistsError):
-                syscalls.rename_new(staging, name, directory, free)
+                syscalls.rename_new(source, name, directory, free)
                 return above + slash + free
         raise AssertionError("counting never ends")
 

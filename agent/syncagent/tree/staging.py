@@ -39,7 +39,7 @@ class Staging:
     """The staging directory of one volume. Safe to use from several threads."""
 
     def __init__(self, root: VolumeRoot, counters: TreeCounters) -> None:
-        self._place = PrivateDirectory(root, DIRECTORY_NAME)
+        self.place = PrivateDirectory(root, DIRECTORY_NAME)
         self.counters = counters
         self._verified: dict[bytes, StatKey] = {}
         self._spares: dict[bytes, list[tuple[bytes, StatKey]]] = {}
@@ -51,16 +51,16 @@ class Staging:
     @property
     def opened(self) -> Callable[[], AbstractContextManager[int]]:
         """Opens the directory, making it if need be."""
-        return self._place.opened
+        return self.place.opened
 
     @property
     def opened_if_there(self) -> Callable[[], AbstractContextManager[int | None]]:
         """The same, but gives None where there is no such directory."""
-        return self._place.opened_if_there
+        return self.place.opened_if_there
 
     def remove_if_empty(self) -> None:
         """Remove the directory where nothing is in it."""
-        self._place.remove_if_empty()
+        self.place.remove_if_empty()
 
     def new_name(self) -> bytes:
         """A name for something that is staged for a moment only."""

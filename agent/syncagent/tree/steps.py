@@ -17,8 +17,9 @@ from syncagent.disk.root import LOOK, VolumeRoot
 from syncagent.disk.stat import is_as_expected, is_same_but_ctime, kind_of, stat_key
 from syncagent.ports import Applied
 from syncagent.tree.arrival import Arrival, Place, opened_place
-from syncagent.tree.displaced import StaleStep, expected_leaf, look
-from syncagent.tree.staging import Staging, discard, name_of
+from syncagent.tree.displaced import GOES, Fate, StaleStep, expected_leaf, look
+from syncagent.tree.private import discard
+from syncagent.tree.staging import Staging, name_of
 from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import parent
 
@@ -66,10 +67,10 @@ class Batch:
                 case plan.SetAttributes():
                     return self._set_attributes(step, place)
                 case plan.Remove():
-                    self._arrival.remove(place)
+                    fate = self._arrival.remove(place)
                     self._touched.directories.discard(step.path)
                     self._touched.restyled.discard(step.path)
-                    return Applied(step.path, None, None)
+                    return _with_fate(Applied(step.path, None, None), fate)
                 case plan.Keep():
                     return self._keep(step, place)
                 case plan.Move():
@@ -95,8 +96,8 @@ class Batch:
     def _put(self, staging: int, staged: bytes, fd: int, place: Place) -> Applied:
         before = stat_key(os.fstat(fd))
         with self._keeping_time(place):
-            displaced = self._arrival.put(staging, staged, place)
-        return _applied(place.path, fd, before, displaced)
+            fate = self._arrival.put(staging, staged, place)
+        return _with_fate(_applied(place.path, fd, before), fate)
 
     @contextmanager
     def _keeping_time(self, place: Place) -> Iterator[None]:
@@ -133,7 +134,7 @@ class Batch:
                 if mode & _OWNER_MAY_RENAME != _OWNER_MAY_RENAME:
                     os.chmod(anchor(fd), mode | _OWNER_MAY_RENAME)
                 with self._keeping_time(place):
-                    self._arrival.put(staging, staged, place)
+                    fate = self._arrival.put(staging, staged, place)
                 if mode & _OWNER_MAY_RENAME != _OWNER_MAY_RENAME:
                     os.chmod(anchor(fd), mode)
                 self._touched.directories.add(step.path)
@@ -142,7 +143,7 @@ class Batch:
                         os.utime(anchor(fd), ns=(step.mtime_ns, step.mtime_ns))
                     if len(self._touched.born) < _BORN_MAX:
                         self._touched.born[step.path] = step.mtime_ns
-                return _applied(step.path, fd, None)
+                return _with_fate(_applied(step.path, fd, None), fate)
 
     def _dress(self, fd: int, place: Place, attributes: Attributes | None, mtime_ns: int | None) -> None:
         """Give what is staged all that it shall have, before anybody can see it."""
@@ -307,7 +308,13 @@ def _look(place: Place, before: StatKey | None) -> Applied:
         return _applied(place.path, fd, before)
 
 
-def _applied(path: Path, fd: int, before: StatKey | None, displaced: Path | None = None) -> Applied:
+def _with_fate(applied: Applied, fate: Fate) -> Applied:
+    if fate is GOES:
+        return applied
+    return replace(applied, displaced=fate.path, kept=fate.kept, kept_bytes=fate.kept_bytes)
+
+
+def _applied(path: Path, fd: int, before: StatKey | None) -> Applied:
     """What came to stand at a path. If a user has written to it already, the stat is the one before he did.
 
     It differs from what the disk has, then, and so his change will be found.
@@ -316,7 +323,7 @@ def _applied(path: Path, fd: int, before: StatKey | None, displaced: Path | None
     attributes, _ = read_attributes(st, None if stat.S_ISLNK(st.st_mode) else anchor(fd))
     after = stat_key(st)
     is_ours = before is None or is_as_expected(before, after) or is_same_but_ctime(before, after)
-    return Applied(path, after if is_ours else before, attributes, displaced)
+    return Applied(path, after if is_ours else before, attributes)
 
 
 def _restyled(step: plan.SetAttributes, fd: int, expect: StatKey) -> Applied:

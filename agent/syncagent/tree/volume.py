@@ -16,11 +16,13 @@ from syncagent.disk.content import read_range
 from syncagent.disk.root import READ, RootChanged, VolumeRoot, is_mount_point
 from syncagent.disk.stat import stat_key
 from syncagent.disk.syscalls import sync_file_system
-from syncagent.ports import Applied, Failed, Marker, NotEmpty, Outcome, Root, Stale
+from syncagent.ports import Applied, Failed, Late, Marker, NotEmpty, Outcome, Root, Stale
 from syncagent.tree import marker as markers
 from syncagent.tree.arrival import Arrival, DirectoryNotEmpty
 from syncagent.tree.counters import TreeCounters
 from syncagent.tree.displaced import Displaced, StaleStep
+from syncagent.tree.history import Store
+from syncagent.tree.keeping import Keeping
 from syncagent.tree.leftovers import sweep
 from syncagent.tree.parts import Parts
 from syncagent.tree.staging import Staging
@@ -34,17 +36,24 @@ _NOT_COUNTED = frozenset({RESERVED_NAME, b"lost+found"})
 """What a root may hold and still be empty."""
 
 
-class VolumeTree:
+class VolumeTree(Keeping):
     """The tree of one volume. Safe to use from several threads."""
 
-    def __init__(self, root: bytes, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Open the root directory; raises ``OSError``. ``clock`` gives seconds that never go back."""
+    def __init__(
+        self, root: bytes, *, keep_bytes: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Open the root directory; raises ``OSError``. ``clock`` gives seconds that never go back.
+
+        ``keep_bytes``: the largest replaced or removed file that is kept; None keeps none.
+        """
         self.counters = TreeCounters()
         self._root = VolumeRoot(root)
         self._staging = Staging(self._root, self.counters)
+        self._store = Store(self._root, keep_bytes)
         self._parts = Parts(self._staging)
-        self._displaced = Displaced(self._root, clock)
-        self._arrival = Arrival(self._staging, self._displaced)
+        self._displaced = Displaced(self._root, self._staging.place, self._store, clock=clock)
+        self._late: list[Late] = []
+        self._arrival = Arrival(self._displaced)
         self._touched = Touched()
         self._lock = threading.RLock()
         self._is_swept = False
@@ -54,8 +63,9 @@ class VolumeTree:
         with self._lock:
             with suppress(OSError):  # the root may be gone: then so is what is in it
                 self._root.require_same()
-                self._settle(is_last=True)
+                self._late += self._displaced.settle(is_last=True)
                 self._staging.remove_if_empty()
+                self._store.place.remove_if_empty()
             self._root.close()
 
     # -- the root --------------------------------------------------------------------------------------
@@ -108,6 +118,8 @@ class VolumeTree:
                 if not isinstance(outcome, Applied):
                     break
                 self.counters.steps_applied += 1
+                if outcome.kept:
+                    self._touched.directories.add(self._store.place.path)
                 if isinstance(step, Keep):
                     kept.append(len(outcomes) - 1)
             for number in kept:
@@ -139,7 +151,9 @@ class VolumeTree:
             self._root.require_same()
             touched, self._touched = self._touched, Touched(born=self._touched.born)
             self._flush_all(touched.directories.union(touched.restyled, seen))
-            self._flush_all({parent(path) for path in self._settle(is_last=False)})
+            late = self._displaced.settle() if self._displaced.is_waiting else []
+            self._late += late
+            self._flush_all({parent(each.to) for each in late})
 
     def _flush_all(self, paths: Set[Path]) -> None:
         """One flush each; the whole file system where they are many, or one of them cannot be flushed by itself.
@@ -169,12 +183,6 @@ class VolumeTree:
         self.counters.directory_fsyncs += is_directory
         self.counters.content_flushes += not is_directory
         return True
-
-    def _settle(self, *, is_last: bool) -> list[Path]:
-        if not self._displaced.names:
-            return []
-        with self._staging.opened() as staging:
-            return self._displaced.settle(staging, is_last=is_last)
 
     # -- staging ---------------------------------------------------------------------------------------
 
@@ -210,6 +218,14 @@ class VolumeTree:
                 return False
             raise
 
+    def stage_kept(self, digest: bytes, name: bytes, sparse: bool, count: int = 1) -> bool:
+        """Stage a content by copying what is kept; False if that is not there, or is another content by now."""
+        self._prepare()
+        with self._opened_kept(name, READ) as opened:
+            if opened is None or not S_ISREG(os.fstat(opened[1]).st_mode):
+                return False
+            return self._staging.stage_copy(digest, opened[1], sparse=sparse, count=count)
+
     def stage_begin(self, manifest: Manifest) -> list[int]:
         """Open the staging of a big content; gives the numbers of the chunks that are already there, verified."""
         self._prepare()
@@ -242,7 +258,7 @@ class VolumeTree:
         """Drop staged contents, None all there are; the staging directory goes when it is empty."""
         self._prepare()
         with self._lock:
-            self._settle(is_last=False)
+            self._late += self._displaced.settle()
             self._parts.drop(digests)
             if digests is None:
                 self._staging.forget_all()
