@@ -169,7 +169,8 @@ class Applier:
             return False
         if self._waits_for_children(current):
             return False
-        if not context.reconciler.is_ready(current, context.tree.is_staged):
+        is_at_hand = self._is_never_needed if context.rules.ignores(current.path) else context.tree.is_staged
+        if not context.reconciler.is_ready(current, is_at_hand):
             if current.kind == Kind.FILE:
                 self._want(current)
             else:
@@ -178,6 +179,10 @@ class Applier:
                     self.wake(context.index.pending_with_content(current.content, SAME_CONTENT_MAX))
             return False
         return self._integrate(current)
+
+    def _is_never_needed(self, digest: bytes) -> bool:
+        """An entry that is ignored is only relayed: it waits for no content, which perhaps no neighbour has."""
+        return True
 
     def _forget_resolved(self) -> None:
         for dot in [*self._shown, *self.holding.held]:

@@ -77,10 +77,27 @@ class Departures:
         self.expect_gone(lost, now)
 
     def expect_gone(self, paths: Iterable[Path], since: float) -> None:
-        """These are to be confirmed."""
+        """These are to be confirmed. What was never here, because it was ignored, is to come instead."""
         for path in paths:
-            if path not in self.held and not self._is_left_out(path):
+            if path in self.held or self._is_left_out(path):
+                continue
+            if not self.comes_if_never_here(path):
                 self._gone.setdefault(path, since)
+
+    def comes_if_never_here(self, path: Path) -> bool:
+        """Whether this disk never had what the index has at the path, which was merely relayed: now it is applied.
+
+        Neither its absence nor what users have put there says anything about it.
+        """
+        index = self._context.index
+        row = index.row(path)
+        if row is None or not row.entry.is_live or row.stat is not None:
+            return False
+        index.drop(path)
+        index.put_pending(row.entry)
+        self._context.is_changed = True
+        self._changed(path)
+        return True
 
     def present(self, path: Path) -> None:
         """The path is there, or there again."""

@@ -287,6 +287,9 @@ class Lookout:
     def _judge(self, row: Row | None, seen: Observation) -> None:
         context, index, path = self._context, self._context.index, seen.path
         entry = row.entry if row else None
+        is_other = entry is not None and (entry.kind, entry.content) != (seen.kind, seen.content)
+        if is_other and self.departures.comes_if_never_here(path):
+            row = entry = None
         held = row.attributes if row else None
         what = Seen(seen.kind, seen.content, seen.stat, seen.attributes)
         verdict = detect(entry, row.stat if row else None, held, what)

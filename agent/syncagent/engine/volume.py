@@ -202,8 +202,10 @@ class Volume:
             self.tell_members()
 
     def _load_rules(self) -> None:
-        if load_rules(self.context) and self.is_scanned:
-            self.walker.start_full()
+        if load_rules(self.context):
+            self.applier.wake_everything()
+            if self.is_scanned:
+                self.walker.start_full()
 
     # -- peers ---------------------------------------------------------------------------------------------------
 
