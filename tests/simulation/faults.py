@@ -1,212 +1,228 @@
-"""What goes wrong at random, and how it is put right in the end."""
+"""What goes wrong, by name and with plain arguments, and how it is put right in the end.
+
+``FAULTS`` is the table; each that took effect is counted as "fault: NAME".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
-from random import Random
+from typing import Any
 
+from simulation.kinds import Draw, Kind, lasting
 from simulation.machine import Machine
+from simulation.member_faults import MEMBER_KINDS
+from simulation.network_faults import NETWORK_KINDS
+from simulation.oracle import Oracle
 from simulation.users import Users
 from simulation.world import World
-from syncagent.status import CommandRefused
 from syncproto.model import Path
 from twins.disk import Node
 
 KEEPER_SECONDS = 0.7
 """So often somebody looks which agents are down, and starts them."""
+SECOND_NS = 10**9
+YEAR_SECONDS = 365 * 86400
+DRIFT_STEP_SECONDS = 0.25
 
 
 class Faults:
-    """``kinds`` are the names of those that may happen in this run."""
+    """``machines`` loses those that die for ever. ``away``: machines that nobody starts for now."""
 
-    def __init__(
-        self, world: World, machines: Sequence[Machine], users: Users, random: Random, kinds: Sequence[str]
-    ) -> None:
-        self.world, self.machines, self.users, self.random, self.kinds = world, machines, users, random, kinds
+    def __init__(self, world: World, machines: list[Machine], users: Users, oracle: Oracle) -> None:
+        self.world, self.machines, self.users, self.oracle = world, machines, users, oracle
+        self.network = world.network
         self.away: set[str] = set()
-        """Machines that nobody starts for now."""
-        self.has_forgotten = False
+        self.mends: list[Callable[[], None]] = []
+        """What else puts things right in the end."""
         self._roots: dict[str, Node] = {}
         self._unreadable: list[tuple[Machine, Path, Node]] = []
         self._is_over = False
-        self._keep()
 
-    def happen(self) -> None:
-        """One of them, on some machine."""
-        if self.kinds:
-            kind = self.random.choice(self.kinds)
-            BY_NAME[kind](self, self.random.choice(self.machines))
+    def happen(self, machine: Machine, what: str, args: tuple[Any, ...]) -> None:
+        """It happens to this machine, if it can."""
+        if machine in self.machines and set(args).isdisjoint(self._dead()):
+            self.note(f"{machine.name}: {what} {args}")
+            if FAULTS[what].do(self, machine, *args) is not False:
+                self.world.count(f"fault: {what}")
+
+    def _dead(self) -> set[str]:
+        return self.away - {machine.name for machine in self.machines}
 
     def end(self) -> None:
         """Everything is put right."""
         self._is_over = True
-        self.away.clear()
+        self.away &= self._dead()
         self.users.close_writers()
         for one, other in combinations([machine.name for machine in self.machines], 2):
-            self.world.network.heal(one, other)
+            self.network.heal(one, other)
+        for mend in self.mends:
+            mend()
         for machine in self.machines:
             machine.fuse, machine.is_refused, machine.volume.is_full = None, False, False
             machine.hint_loss = machine.interrupt_chance = 0.0
-            self._mount(machine)
+            self.mount(machine)
+            self.users.do(machine, self.users.remove_strangers, "remove strangers")
             machine.start()
-        self._make_readable()
+        self.make_readable()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Start what is down, and look again after a while."""
         for machine in self.machines:
             if machine.name not in self.away:
                 machine.start()
         if not self._is_over:
-            self.world.after(KEEPER_SECONDS, "keeper", self._keep)
+            self.world.after(KEEPER_SECONDS, "keeper", self.keep)
 
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Something ends after about so much time, or with all faults."""
-        self.world.after(self.random.uniform(0.1, seconds), "fault", lambda: None if self._is_over else action())
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Something ends after so much time, or with all faults."""
+        self.world.after(seconds, "fault", lambda: None if self._is_over else action())
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self.world.note(f"fault: {text}")
 
-    # -- the network ---------------------------------------------------------------------------
+    def heal_later(self, seconds: float, pairs: list[tuple[str, str]]) -> None:
+        """What is wrong between these ends after so much time."""
 
-    def cut(self, machine: Machine) -> None:
-        """A link breaks, or no packet gets through it."""
-        other = self.random.choice([each for each in self.machines if each is not machine])
-        pair = machine.name, other.name
-        is_stall = self.random.random() < 0.4
-        self._note(f"{'stall' if is_stall else 'cut'} {pair}")
-        (self.world.network.stall if is_stall else self.world.network.cut)(*pair)
-        self._later(8.0, lambda: self._heal([pair]))
+        def heal() -> None:
+            self.note(f"heal {pairs}")
+            for pair in pairs:
+                self.network.heal(*pair)
 
-    def part(self, machine: Machine) -> None:
-        """A machine and some others are cut off from the rest."""
-        size = self.random.randrange(1, len(self.machines))
-        inside = {each.name for each in self.random.sample(self.machines, size)}
-        names = [each.name for each in self.machines]
-        pairs = [(a, b) for a, b in combinations(names, 2) if (a in inside) != (b in inside)]
-        self._note(f"partition {pairs}")
-        for pair in pairs:
-            self.world.network.cut(*pair)
-        self._later(10.0, lambda: self._heal(pairs))
-
-    def _heal(self, pairs: list[tuple[str, str]]) -> None:
-        self._note(f"heal {pairs}")
-        for pair in pairs:
-            self.world.network.heal(*pair)
+        self.later(seconds, heal)
 
     # -- processes -----------------------------------------------------------------------------
 
-    def kill(self, machine: Machine) -> None:
+    def kill(self, machine: Machine, effects: int) -> bool:
         """Now, or between any two of its next effects."""
-        if self.random.random() < 0.3:
+        if not machine.is_running:
+            return False
+        if effects == 0:
             machine.kill()
-        elif machine.is_running:
-            machine.fuse = self.random.randrange(1, 80)
+        machine.fuse = effects or None
+        return True
 
-    def restart(self, machine: Machine) -> None:
+    def restart(self, machine: Machine) -> bool:
         """A clean stop."""
+        if not machine.is_running:
+            return False
         machine.stop()
-
-    def lose_index(self, machine: Machine) -> None:
-        """Its state directory is lost."""
-        machine.kill()
-        machine.lose_index()
-        self.users.ledger.is_memory_lost = True
-
-    def forget(self, machine: Machine) -> None:
-        """It goes away, the others forget it, and it comes back after a while."""
-        if self.has_forgotten or self.away:
-            return
-        self.has_forgotten = True
-        self.away.add(machine.name)
-        machine.kill()
-        self.world.after(2.0, "forget", lambda: self._forget(machine))
-        self._later(40.0, self.away.clear)
-
-    def _forget(self, machine: Machine) -> None:
-        for other in self.machines:
-            if other.agent is not None and machine.name in self.away:
-                try:
-                    other.agent.commands.forget(None, machine.name)
-                except CommandRefused:
-                    continue
-                self._note(f"{other.name} forgets {machine.name}")
+        return True
 
     # -- disks ---------------------------------------------------------------------------------
 
-    def fill(self, machine: Machine) -> None:
+    def fill(self, machine: Machine, seconds: float) -> None:
         """No space left, for a while."""
-        self._note(f"{machine.name} is full")
         machine.volume.is_full = machine.is_refused = True
 
         def free() -> None:
             machine.volume.is_full = machine.is_refused = False
 
-        self._later(4.0, free)
+        self.later(seconds, free)
 
-    def unmount(self, machine: Machine) -> None:
+    def unmount(self, machine: Machine, seconds: float) -> bool:
         """The root is gone, for a while; its agent goes on, or cannot start."""
-        if machine.name not in self._roots and not any(each is machine for each, _ in self.users.writers):
-            self._note(f"{machine.name} is unmounted")
-            self._roots[machine.name] = machine.volume.root
-            machine.volume.remove_root()
-            self._later(3.0, lambda: self._mount(machine))
+        if machine.name in self._roots or any(each is machine for each, _ in self.users.writers):
+            return False
+        self._roots[machine.name] = machine.volume.root
+        machine.volume.remove_root()
+        self.later(seconds, lambda: self.mount(machine))
+        return True
 
-    def _mount(self, machine: Machine) -> None:
+    def mount(self, machine: Machine) -> None:
+        """The root is back."""
         root = self._roots.pop(machine.name, None)
         if root is not None:
-            self._note(f"{machine.name} is mounted again")
+            self.note(f"{machine.name} is mounted again")
             machine.volume.restore_root(root)
 
-    def hide(self, machine: Machine) -> None:
+    def hide(self, machine: Machine, number: int, seconds: float) -> bool:
         """A file or directory cannot be read, for a while."""
-        paths = [path for path, _, _, _ in machine.volume.walk()]
-        if paths:
-            path = self.random.choice(paths)
-            node = machine.volume.find(path)
-            node.is_unreadable = True
-            self._unreadable.append((machine, path, node))
-            self._note(f"{machine.name} cannot read {path!r}")
-            self._later(3.0, self._make_readable)
+        paths = [path for path, _, _, _ in machine.volume.walk()] if not machine.volume.is_gone else []
+        if not paths:
+            return False
+        path = paths[number % len(paths)]
+        node = machine.volume.find(path)
+        node.is_unreadable = True
+        self._unreadable.append((machine, path, node))
+        self.later(seconds, self.make_readable)
+        return True
 
-    def _make_readable(self) -> None:
+    def make_readable(self) -> None:
         """Giving rights back changes the inode, wherever it is by now: that is what the agent notices."""
         for machine, _, node in self._unreadable:
             node.is_unreadable = False
             machine.volume.stamp(node, is_content=False)
         self._unreadable.clear()
 
-    def write_on(self, machine: Machine) -> None:
-        """A program keeps a file open and writes into it now and then."""
-        if not machine.volume.is_gone and self.users.open_writer(machine):
-            for _ in range(self.random.randrange(4)):
-                self._later(3.0, self.users.write_on)
-            self._later(4.0, self.users.close_writers)
+    def write_on(self, machine: Machine, path: Path, number: int, pieces: int, seconds: float) -> bool:
+        """A program keeps a file open, writes into it now and then, and closes it."""
+        writer = self.users.open_writer(machine, path)
+        if writer is None:
+            return False
+        for piece in range(pieces):
+            text = b"+%d" % (number + piece)
+            self.later(seconds * piece / pieces, lambda text=text: self.users.write_on(machine, writer, text))  # type: ignore[misc]
+        self.later(seconds, lambda: self.users.close_writers(writer))
+        return True
 
-    # -- clocks and watchers -------------------------------------------------------------------
+    # -- clocks, watchers, people --------------------------------------------------------------
 
-    def set_clock(self, machine: Machine) -> None:
+    def set_clock(self, machine: Machine, seconds: int) -> None:
         """The wall clock jumps."""
-        seconds = self.random.choice([-86400, -30, -1, 1, 30, 86400])
-        self._note(f"the clock of {machine.name} jumps {seconds} s")
-        machine.skew_ns += seconds * 10**9
+        machine.skew_ns += seconds * SECOND_NS
 
-    def overflow(self, machine: Machine) -> None:
+    def drift(self, machine: Machine, rate: float, seconds: float) -> None:
+        """The wall clock runs too fast, or too slowly, or backwards."""
+        machine.skew_ns += int(rate * DRIFT_STEP_SECONDS * SECOND_NS)
+        if seconds > 0:
+            self.later(DRIFT_STEP_SECONDS, lambda: self.drift(machine, rate, seconds - DRIFT_STEP_SECONDS))
+
+    def overflow(self, machine: Machine) -> bool:
         """The kernel's queue is full: notices are lost, and the watcher says so."""
-        if machine.watcher is not None:
-            machine.watcher.overflow()
+        if machine.watcher is None:
+            return False
+        machine.watcher.overflow()
+        return True
+
+    def release(self, machine: Machine) -> bool:
+        """A person lets held deletes pass."""
+        return self._order(machine, "release")
+
+    def revert(self, machine: Machine) -> bool:
+        """A person brings back what held deletes would take."""
+        return self._order(machine, "revert")
+
+    def _order(self, machine: Machine, order: str) -> bool:
+        held = machine.agent.commands.held(None) if machine.agent is not None else []
+        if machine.agent is None or not held:
+            return False
+        if order == "revert":
+            self.users.ledger.doubt([])
+            self.users.ledger.spare_copies += len(held)
+        getattr(machine.agent.commands, order)(None)
+        machine.post(lambda: None, machine.life)
+        return True
 
 
-BY_NAME: dict[str, Callable[[Faults, Machine], None]] = {
-    "cut": Faults.cut,
-    "part": Faults.part,
-    "kill": Faults.kill,
-    "restart": Faults.restart,
-    "lose index": Faults.lose_index,
-    "forget": Faults.forget,
-    "fill": Faults.fill,
-    "unmount": Faults.unmount,
-    "hide": Faults.hide,
-    "write on": Faults.write_on,
-    "set clock": Faults.set_clock,
-    "overflow": Faults.overflow,
+def _draw_writer(draw: Draw) -> tuple[Any, ...]:
+    random = draw.random
+    return random.choice([b"x", b"y.txt", b"d/x"]), random.randrange(10**6), random.randrange(4), draw.seconds(4.0)
+
+
+FAULTS: dict[str, Kind] = {
+    **NETWORK_KINDS,
+    **MEMBER_KINDS,
+    "kill": Kind(Faults.kill, lambda draw: (draw.random.choice([0, draw.random.randrange(1, 80)]),)),
+    "restart": Kind(Faults.restart),
+    "fill": Kind(Faults.fill, lasting(4.0)),
+    "unmount": Kind(Faults.unmount, lasting(3.0)),
+    "hide": Kind(Faults.hide, lambda draw: (draw.random.randrange(20), draw.seconds(3.0))),
+    "write on": Kind(Faults.write_on, _draw_writer),
+    "set clock": Kind(Faults.set_clock, lambda draw: (draw.random.choice([-86400, -30, -1, 1, 30, 86400]),)),
+    "jump": Kind(Faults.set_clock, lambda draw: (draw.random.choice([-10, 10]) * YEAR_SECONDS,)),
+    "drift": Kind(Faults.drift, lambda draw: (draw.random.choice([-2.0, -0.5, 0.5, 20.0]), draw.seconds(10.0))),
+    "overflow": Kind(Faults.overflow),
+    "release": Kind(Faults.release),
+    "revert": Kind(Faults.revert),
 }

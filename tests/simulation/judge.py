@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from simulation.ledger import Ledger, Payload, Tree, tree_of
 from simulation.machine import Machine
 from simulation.world import World
-from syncproto.model import Path
+from syncagent.engine.context import Context
+from syncproto.model import Kind, Path
 from syncproto.paths import name
 
 SLICE_SECONDS = 0.5
@@ -64,15 +65,26 @@ def _why_unsettled(world: World, machines: Sequence[Machine]) -> str | None:
 
 def verdict(world: World, ledger: Ledger, machines: Sequence[Machine]) -> str | None:
     """What is wrong with a settled run, or None."""
-    trees = [tree_of(machine.volume) for machine in machines]
+    trees = [_replicated(machine) for machine in machines]
     return (
         _judge_equality(machines, trees)
-        or _judge_contents(ledger, trees[0])
+        or _judge_contents(ledger, machines)
         or _judge_places(ledger, trees[0])
         or _judge_copies(ledger, trees[0])
         or _judge_leftovers(machines)
         or _judge_again(world, machines)
     )
+
+
+def _replicated(machine: Machine) -> Tree:
+    """What stands on a disk and is to be equal: no ignored paths, no directories that stay for what is in them only."""
+    rules, residues = machine.engine.context.rules, machine.engine.context.residues
+    tree = tree_of(machine.volume)
+    return {
+        path: thing
+        for path, thing in tree.items()
+        if path not in residues and not rules.ignores(path, is_directory=not thing.is_leaf)
+    }
 
 
 def _judge_equality(machines: Sequence[Machine], trees: list[Tree]) -> str | None:
@@ -83,11 +95,17 @@ def _judge_equality(machines: Sequence[Machine], trees: list[Tree]) -> str | Non
         for path in sorted(first.keys() | tree.keys()):
             if first.get(path) != tree.get(path):
                 return f"trees differ at {path!r}: {machine.name}: {tree.get(path)}; others: {first.get(path)}"
-        index = machine.engine.context.index
-        live = {entry.path: entry for entry in index.entries() if entry.is_live}
-        if live.keys() != tree.keys():
-            return f"the index of {machine.name} and its disk differ: {sorted(live.keys() ^ tree.keys())}"
+        context = machine.engine.context
+        live = {entry.path for entry in context.index.entries() if entry.is_live}
+        live = {path for path in live if not context.rules.ignores(path, is_directory=_is_directory(context, path))}
+        if live != tree.keys():
+            return f"the index of {machine.name} and its disk differ: {sorted(live ^ tree.keys())}"
     return None
+
+
+def _is_directory(context: Context, path: Path) -> bool:
+    entry = context.index.entry(path)
+    return entry is not None and entry.kind == Kind.DIRECTORY
 
 
 def _implied_directories(machine: Machine) -> set[Path]:
@@ -96,11 +114,15 @@ def _implied_directories(machine: Machine) -> set[Path]:
 
 
 def _without_modes(tree: Tree, paths: set[Path]) -> Tree:
-    return {path: thing._replace(mode=0) if path in paths else thing for path, thing in tree.items()}
+    return {
+        path: thing._replace(mode=0, owner=(0, 0), xattrs=()) if path in paths else thing
+        for path, thing in tree.items()
+    }
 
 
-def _judge_contents(ledger: Ledger, tree: Tree) -> str | None:
-    present: set[Payload] = {thing.payload for thing in tree.values() if thing.is_leaf}
+def _judge_contents(ledger: Ledger, machines: Sequence[Machine]) -> str | None:
+    """All disks count: what is ignored stays where it was written."""
+    present: set[Payload] = {t.payload for m in machines for t in tree_of(m.volume).values() if t.is_leaf}
     if invented := present - ledger.written:
         return f"contents that nobody wrote: {sorted(str(each)[:60] for each in invented)}"
     if lost := ledger.written - ledger.destroyed - present:
@@ -109,17 +131,13 @@ def _judge_contents(ledger: Ledger, tree: Tree) -> str | None:
 
 
 def _judge_places(ledger: Ledger, tree: Tree) -> str | None:
-    if ledger.is_memory_lost:
+    if ledger.is_memory_lost or ledger.were_rules_changed:
         return None
     for path, last in ledger.undisputed():
         there = tree.get(path)
         if there != last:
             return f"{path!r} is not what its last author left: {there} instead of {last}"
     return None
-
-
-def _is_shared(payload: Payload) -> bool:
-    return payload[1] is not None and payload[1].startswith(b"shared")
 
 
 def copies(tree: Tree) -> list[Path]:
@@ -159,6 +177,12 @@ def _judge_again(world: World, machines: Sequence[Machine]) -> str | None:
 
 
 def _counts(machine: Machine) -> tuple[int, ...]:
+    """What must not grow: changes of the disk, writes to the index, what was sent and what was counted."""
     context = machine.engine.context
     names = ("entries_sent", "bytes_served", "local_changes", "steps_applied")
-    return context.index.sequence, context.index.counter, *(context.counters.get(name, 0) for name in names)
+    return (
+        machine.volume.changes,
+        context.index.sequence,
+        context.index.counter,
+        *(context.counters.get(name, 0) for name in names),
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from syncagent.core.chunking import digest_of
+from syncagent.core.ignore import IGNORE_FILE
 from syncagent.disk.stat import kind_of
 from syncproto.model import Entry, Kind, Path
-from syncproto.paths import is_below
+from syncproto.paths import above, is_below
 from syncproto.paths import name as name_of
 from syncproto.version import Dot
 from twins.disk import MemoryVolume, Node
@@ -20,12 +22,14 @@ Payload = tuple[Kind, bytes | None]
 
 
 class Thing(NamedTuple):
-    """What stands at a path, as far as replicas must agree on it. Times count for files only."""
+    """What stands at a path, as far as replicas must agree on it: times of files only, modes of all but symlinks."""
 
     kind: Kind
     content: bytes | None
     mode: int
     mtime_ns: int
+    owner: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def payload(self) -> Payload:
@@ -40,7 +44,7 @@ Tree = dict[Path, Thing]
 
 
 def tree_of(volume: MemoryVolume) -> Tree:
-    """Everything in a volume."""
+    """Everything in a volume that can be replicated."""
     return dict(_walk(volume.root, b""))
 
 
@@ -48,10 +52,12 @@ def _walk(directory: Node, prefix: bytes) -> Iterator[tuple[Path, Thing]]:
     for name, node in sorted(directory.children.items()):
         path = prefix + name
         kind = kind_of(node.mode)
-        assert kind is not None, f"{path!r} is nothing that can be replicated"
+        if kind is None:
+            continue
         content = None if kind == Kind.DIRECTORY else node.data
-        is_file = kind == Kind.FILE
-        yield path, Thing(kind, content, stat.S_IMODE(node.mode), node.mtime_ns if is_file else 0)
+        mode = 0 if kind == Kind.SYMLINK else stat.S_IMODE(node.mode)
+        mtime_ns = node.mtime_ns if kind == Kind.FILE else 0
+        yield path, Thing(kind, content, mode, mtime_ns, (node.uid, node.gid), tuple(sorted(node.xattrs.items())))
         if node.is_directory:
             yield from _walk(node, path + b"/")
 
@@ -61,31 +67,40 @@ class DotUsedTwice(AssertionError):
 
 
 class Ledger:
-    """The facts that the judge goes by."""
+    """The facts that the judge goes by. ``count`` is told of each conflict: two acts, the later without the earlier."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[str], None] = lambda name: None) -> None:
+        self.count = count
+        self.machines: list[Machine] = []
         self.written: set[Payload] = set()
         self.destroyed: set[Payload] = set()
-        """Overwritten or deleted by a user who saw it."""
+        """Overwritten or deleted by a user who saw it, or gone with the only disk that had it."""
+        self.recorded: set[bytes | None] = set()
+        """Digests and targets that some index has, or had."""
         self.authors: set[Path] = set()
         """Paths at which users have acted; others are made by the engines only."""
         self.contested: set[Path] = set()
         """Paths at which somebody acted who had not seen what was done there last, as far as is known."""
-        self._last: dict[Path, tuple[str, Thing | None]] = {}
+        self._last: dict[Path, tuple[str, Thing | None, str]] = {}
         self.acts: list[tuple[str, Path]] = []
+        self.spare_copies = 0
+        """How many conflict copies there may be beyond those of concurrent acts."""
+        self.were_rules_changed = False
+        """Whether somebody wrote into ``.syncignore``: what was ignored for a while may have any of its states."""
         self.is_memory_lost = False
         """Whether some index was lost: then deletes made meanwhile may come back."""
         self._contents: dict[Dot, tuple[object, ...]] = {}
         self._registers: dict[Dot, tuple[object, ...]] = {}
 
-    def note_act(self, machine: Machine, before: Tree, after: Tree) -> None:
+    def note_act(self, machine: Machine, before: Tree, after: Tree, what: str = "") -> None:
         """A user changed one replica from ``before`` to ``after``, in one instant."""
         for path in sorted(before.keys() | after.keys()):
             old, new = before.get(path), after.get(path)
             if old == new:
                 continue
             self.authors.add(path)
-            self._note_place(machine, path, old, new)
+            self.were_rules_changed |= path == IGNORE_FILE
+            self._note_place(machine, path, (old, new), kind_of_act(old, new, what))
             if (old and old.payload) != (new and new.payload):
                 self.acts.append((machine.name, path))
                 if new is not None and new.is_leaf:
@@ -95,15 +110,47 @@ class Ledger:
             if thing.is_leaf and kept.count(thing.payload) < _count(before, thing.payload):
                 self.destroyed.add(thing.payload)
 
-    def _note_place(self, machine: Machine, path: Path, old: Thing | None, new: Thing | None) -> None:
-        name, last = self._last.get(path, (machine.name, old))
+    def note_cut(self, machine: Machine, before: Tree, after: Tree) -> None:
+        """The power failed: what users did last may be undone, or half done, as long as no index knows of it.
+
+        A torn file is a new content of that machine: nothing could tell it from what somebody wrote.
+        """
+        known = machine.contents_known()
+        present = {thing.payload for thing in after.values()}
+        for path in sorted(before.keys() | after.keys()):
+            old, new = before.get(path), after.get(path)
+            if new is not None and new.is_leaf:
+                self.written.add(new.payload)
+            if old is not None and old.is_leaf and old.payload not in present and _as_known(old) not in known:
+                self.destroyed.add(old.payload)
+            name, last, _ = self._last.get(path, (machine.name, old, ""))
+            if old != new and name == machine.name and last == old:
+                self.authors.add(path)
+                self.acts.append((machine.name, path))
+                self._last[path] = machine.name, new, "power cut"
+
+    def _note_place(self, machine: Machine, path: Path, change: tuple[Thing | None, Thing | None], act: str) -> None:
+        old, new = change
+        name, last, last_act = self._last.get(path, (machine.name, old, ""))
         if name != machine.name and (old is None or old != last or not machine.knows(path, old)):
             self.contested.add(path)
-        self._last[path] = machine.name, new
+        if name != machine.name and old != last:
+            self.count(f"conflict: {'/'.join(sorted((act, last_act)))}")
+        for directory in above(path) if new is not None else ():
+            name, last, last_act = self._last.get(directory, (machine.name, None, ""))
+            if name != machine.name and last_act == "delete":
+                self.count("conflict: below a delete")
+            elif name != machine.name and last is not None and last.is_leaf:
+                self.count("conflict: below a file")
+        self._last[path] = machine.name, new, act
+
+    def doubt(self, paths: Iterable[Path]) -> None:
+        """What becomes of these paths cannot be told from who did what last."""
+        self.contested.update(paths, self._last)
 
     def undisputed(self) -> Iterator[tuple[Path, Thing | None]]:
         """Paths of files and symlinks where each act followed the one before, with what the last one left there."""
-        for path, (_, last) in sorted(self._last.items()):
+        for path, (_, last, _) in sorted(self._last.items()):
             is_leaf = last is None or last.is_leaf
             is_copy = b"~" in name_of(path)
             if (
@@ -115,16 +162,18 @@ class Ledger:
                 yield path, last
 
     def concurrent_pairs(self) -> int:
-        """How many pairs of acts of different replicas touched the same place: each may leave one conflict copy."""
+        """How many conflict copies there may be: one for each pair of acts of different replicas at the same place."""
         pairs = 0
         for number, (name, path) in enumerate(self.acts):
             for other_name, other in self.acts[:number]:
                 is_related = path == other or is_below(path, other) or is_below(other, path)
                 pairs += name != other_name and is_related
-        return pairs
+        return pairs + self.spare_copies
 
     def note_dots(self, entry: Entry) -> None:
         """A replica has put this entry into its index. Raises ``DotUsedTwice``."""
+        if entry.is_live:
+            self.recorded.add(entry.content)
         content = (entry.path, entry.kind, entry.content, entry.stamp, entry.size, entry.mtime_ns)
         self._note_dot(self._contents, entry.dot, content)
         register = entry.metadata
@@ -139,3 +188,29 @@ class Ledger:
 
 def _count(tree: Tree, payload: Payload) -> int:
     return sum(thing.payload == payload for thing in tree.values())
+
+
+def _as_known(thing: Thing) -> Payload:
+    """A payload as indexes have it."""
+    is_file = thing.kind == Kind.FILE and thing.content is not None
+    return thing.kind, digest_of(thing.content or b"") if is_file else thing.content
+
+
+def kind_of_act(old: Thing | None, new: Thing | None, what: str) -> str:
+    """What somebody did at one path, in a word."""
+    is_move = what in ("rename", "swap")
+    if new is None:
+        return "rename away" if is_move else "delete"
+    if old is None:
+        if is_move:
+            return "rename to"
+        return "mkdir" if new.kind == Kind.DIRECTORY else "create"
+    if old.kind != new.kind:
+        return "change type"
+    if old.payload != new.payload:
+        return "replace" if is_move else "edit"
+    if old.mode != new.mode:
+        return "chmod"
+    if old.owner != new.owner:
+        return "chown"
+    return "set xattr" if old.xattrs != new.xattrs else "touch"

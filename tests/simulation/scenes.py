@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from random import Random
 
 from simulation.judge import settle, verdict
 from simulation.ledger import Ledger, Tree, tree_of
@@ -21,7 +20,7 @@ class Scene:
 
     def __init__(self, names: str = "ab", *, brake: BrakeLimit | None = None) -> None:
         self.world, self.ledger = World(seed=0), Ledger()
-        self.users = Users(self.world, self.ledger, Random(0), [])
+        self.users = Users(self.world, self.ledger)
         self.machines = [Machine(self.world, self.ledger, name, names[:number]) for number, name in enumerate(names)]
         for machine in self.machines:
             machine.options = replace(machine.options, brake=brake or BrakeLimit(is_off=True))

@@ -1,98 +1,144 @@
-"""One seeded run: a few machines, users, faults, and the end."""
+"""From a seed to a history: a few machines, what users do, and what goes wrong.
+
+Each seed draws its own mix of few kinds, so that rare combinations come up often (swarm testing).
+"""
 
 from __future__ import annotations
 
-import logging
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from itertools import combinations, count
 from random import Random
+from typing import Any
 
-from simulation.faults import BY_NAME, Faults
-from simulation.judge import settle, verdict
-from simulation.ledger import Ledger
-from simulation.machine import Machine
-from simulation.users import PATHS, Users
-from simulation.world import Action, World
-from syncagent.core.brake import BrakeLimit
+from simulation.faults import FAULTS
+from simulation.history import BRAKE_OFF, Act, History
+from simulation.kinds import Draw
+from syncproto.model import Path
+
+PATHS: list[Path] = [b"x", b"y.txt", b"d", b"d/x", b"d/y", b"d/e", b"d/e/z", b"x/z"]
+COPIES: list[Path] = [b"~0", b"~1", b"~2"]
+MODES = [0o600, 0o640, 0o644, 0o755]
+OWNERS = [0, 1000, 1001]
+RULES = [(b"x",), (b"d/",), (b"*.txt",), (b"d/*", b"!d/x"), (b"e",), ()]
+USUAL = {
+    "write": 10,
+    "save": 4,
+    "append": 4,
+    "delete": 8,
+    "rename": 8,
+    "mkdir": 4,
+    "chmod": 4,
+    "touch": 2,
+    "symlink": 2,
+    "change type": 2,
+    "write the same": 2,
+    "chown": 2,
+    "set xattr": 2,
+    "swap": 1,
+}
+UNUSUAL = ("ignore", "fifo", "delete all")
+USERS_SHARE = 0.8
+LATE_SHARE = 0.15
 
 
-class Run:
-    """Draws its own mix, so that rare combinations come up often (swarm testing)."""
+def history_of(seed: int) -> History:
+    """The history that this seed stands for."""
+    return _Drawing(Random(seed)).history(seed)
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.random = random = Random(seed)
-        self.world = World(seed, latency=random.choice([0.0005, 0.005, 0.05]))
-        self.ledger = Ledger()
-        self.machines = self._machines()
-        self.interruptions_left = random.choice([5, 20, 60])
-        paths = random.sample(PATHS, random.choice([1, 2, 3, 6, 8]))
-        self.users = Users(self.world, self.ledger, Random(seed + 1), paths)
-        self.users.sizes = random.choice([[0, 1, 30], [0, 30, 20_000], [0, 20_000, 400_000]])
-        kinds = random.sample(sorted(BY_NAME), random.choice([0, 0, 1, 2, 3, 5]))
-        self.faults = Faults(self.world, self.machines, self.users, Random(seed + 2), kinds)
-        self.pause = random.choice([0.002, 0.02, 0.2, 1.0])
 
-    def _machines(self) -> list[Machine]:
+class _Drawing:
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.names = "abcde"[: random.choice([2, 2, 2, 3, 3, 3, 4, 5])]
+        self.kinds = random.sample(sorted(FAULTS), random.choice([0, 1, 1, 2, 3, 5]))
+        self.paths = random.sample(PATHS, random.choice([1, 2, 3, 6, 8])) + COPIES
+        self.sizes = random.choice([[0, 1, 30], [0, 30, 20_000], [0, 20_000, 400_000]])
+        self.weights = dict(USUAL)
+        for what in UNUSUAL:
+            if random.random() < 0.15:
+                self.weights[what] = 4
+        self.amid = random.choice([0, 0, 0.1, 0.5])
+        self.numbers = count(1)
+
+    def history(self, seed: int) -> History:
         random = self.random
-        names = "abcd"[: random.choice([2, 2, 3, 3, 4])]
-        dials = _topology(random, names)
-        brake = random.choice([BrakeLimit(is_off=True), BrakeLimit(is_off=True), BrakeLimit()])
-        machines = [Machine(self.world, self.ledger, name, dials[name]) for name in names]
+        pause = random.choice([0.002, 0.02, 0.2, 1.0])
         scan, loss = random.choice([(600.0, 0.0), (600.0, 0.0), (4.0, 0.2), (4.0, 1.0)])
-        slow, chance = random.choice([0.0005, 0.005, 0.05]), random.choice([0, 0, 0.02, 0.2])
-        for machine in machines:
-            machine.options = replace(machine.options, scan_interval=scan, brake=brake)
-            machine.skew_ns = random.choice([0, 0, 0, -5, 5, 3600]) * 10**9
-            machine.job_seconds = machine.hint_seconds = slow
-            machine.hint_loss, machine.interrupt_chance = loss, chance
-            machine.interrupted = self._interrupt
-        return machines
+        has_brake = "release" in self.kinds or "revert" in self.kinds or random.random() < 0.2
+        if has_brake:
+            self.weights["delete all"] = 3
+        acts = [*self._begin(pause), *self._acts(pause)]
+        return History(
+            acts=tuple(acts),
+            names=self.names,
+            dials=tuple(_topology(random, self.names)),
+            seed=seed,
+            latency=random.choice([0.0005, 0.005, 0.05]),
+            pace=random.choice([0.0005, 0.005, 0.05]),
+            scan=scan,
+            hint_loss=loss,
+            brake=random.choice([(2, 10), (100, 25)]) if has_brake else BRAKE_OFF,
+        )
 
-    def _interrupt(self, machine: Machine) -> None:
-        """A user acts in the middle of what the agent does; not twice at once, nor without end."""
-        if self.interruptions_left > 0:
-            self.interruptions_left -= 1
-            machine.interrupted = None
-            self.users.act(machine)
-            machine.interrupted = self._interrupt
+    def _begin(self, pause: float) -> list[Act]:
+        random, acts = self.random, []
+        for name in self.names:
+            if random.random() < LATE_SHARE:
+                acts.append(Act(0.0, name, "late", (round(random.uniform(0, 40 * pause), 3),)))
+            if skew := random.choice([0, 0, 0, -5, 5, 3600]):
+                acts.append(Act(0.0, name, "set clock", (skew,)))
+        return acts
 
-    def run(self) -> str | None:
-        """What is wrong at the end, or None."""
-        try:
-            self._live()
-            return settle(self.world, self.machines) or verdict(self.world, self.ledger, self.machines)
-        except Exception as wrong:  # noqa: BLE001 - whatever an engine raises would have ended its agent
-            where = traceback.extract_tb(wrong.__traceback__)[-3:]
-            return f"{type(wrong).__name__}: {wrong} in {[f'{frame.name}:{frame.lineno}' for frame in where]}"
-
-    def _live(self) -> None:
-        random, world = self.random, self.world
-        for machine in self.machines:
-            world.note(f"{machine.name} dials {machine.dials}, {machine.options}, skew {machine.skew_ns}")
-            if random.random() < 0.3:
-                self.faults.away.add(machine.name)  # it joins late
-                world.after(random.uniform(0, 40 * self.pause), "join", self._join(machine.name))
+    def _acts(self, pause: float) -> list[Act]:
+        random, at, acts = self.random, 0.0, []
         for _ in range(random.randrange(3, 40)):
-            world.run(random.expovariate(1 / self.pause))
-            if random.random() < 0.8:
-                self.users.act(random.choice(self.machines))
+            at = round(at + random.expovariate(1 / pause), 4)
+            name = random.choice(self.names)
+            if self.kinds and random.random() >= USERS_SHARE:
+                kind = random.choice(self.kinds)
+                others = [other for other in self.names if other != name]
+                acts.append(Act(at, name, kind, FAULTS[kind].draw(Draw(random, name, others))))
             else:
-                self.faults.happen()
-        scan = max(machine.options.scan_interval for machine in self.machines)
-        has_lost_hints = any(machine.hint_loss for machine in self.machines)
-        self.faults.end()
-        world.note("the end begins")
-        world.run(scan + 2 if has_lost_hints else 2)
+                (what,) = random.choices(list(self.weights), list(self.weights.values()))
+                amid = random.randrange(1, 30) if random.random() < self.amid else 0
+                acts.append(Act(at, name, what, self._arguments(what), amid))
+        return acts
 
-    def _join(self, name: str) -> Action:
-        return lambda: self.faults.away.discard(name)
+    def _arguments(self, what: str) -> tuple[Any, ...]:
+        return _ARGUMENTS[what](self, self.random.choice(self.paths))
+
+    def number(self) -> int:
+        return next(self.numbers)
+
+    def size(self) -> int:
+        return self.random.choice(self.sizes)
+
+    def pick(self, values: Sequence[Any]) -> Any:
+        return self.random.choice(values)
 
 
-def _topology(random: Random, names: Sequence[str]) -> dict[str, list[str]]:
+_ARGUMENTS: dict[str, Callable[[_Drawing, Path], tuple[Any, ...]]] = {
+    "write": lambda d, path: (path, d.number(), d.size()),
+    "write the same": lambda d, path: (path, d.pick([0, 1])),
+    "save": lambda d, path: (path, d.number(), d.size()),
+    "append": lambda d, path: (path, d.number()),
+    "symlink": lambda d, path: (path, d.number()),
+    "ignore": lambda d, path: d.pick(RULES),
+    "delete": lambda d, path: (path,),
+    "delete all": lambda d, path: (d.pick([60, 100]),),
+    "rename": lambda d, path: (path, d.pick(d.paths)),
+    "swap": lambda d, path: (path, d.pick(d.paths)),
+    "mkdir": lambda d, path: (path,),
+    "change type": lambda d, path: (path, d.number(), d.size()),
+    "fifo": lambda d, path: (path,),
+    "chmod": lambda d, path: (path, d.pick(MODES)),
+    "chown": lambda d, path: (path, d.pick(OWNERS), d.pick(OWNERS)),
+    "set xattr": lambda d, path: (path, d.pick(range(5))),
+    "touch": lambda d, path: (path, d.pick([0, 1, 1000])),
+}
+
+
+def _topology(random: Random, names: str) -> list[str]:
     """Who dials whom: all joined to all, a chain, or a star; from either side, or from both."""
     pairs = list(combinations(names, 2))
     shape = random.choice(["all", "chain", "star"])
@@ -100,34 +146,9 @@ def _topology(random: Random, names: Sequence[str]) -> dict[str, list[str]]:
         pairs = list(zip(names, names[1:], strict=False))
     elif shape == "star":
         pairs = [(names[0], name) for name in names[1:]]
-    dials: dict[str, list[str]] = {name: [] for name in names}
+    dials: list[str] = []
     for one, other in pairs:
         side = random.randrange(3)
-        if side != 0:
-            dials[one].append(other)
-        if side != 1:
-            dials[other].append(one)
+        dials += [one + other] if side != 0 else []
+        dials += [other + one] if side != 1 else []
     return dials
-
-
-class _Teller(logging.Handler):
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._world.log.append(f"{self._world.now:10.4f}     {record.getMessage()}")
-
-
-@contextmanager
-def told(run: Run) -> Iterator[None]:
-    """What the engines log goes into the run's history."""
-    logger, teller = logging.getLogger("syncagent"), _Teller(run.world)
-    level = logger.level
-    logger.addHandler(teller)
-    logger.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        logger.removeHandler(teller)
-        logger.setLevel(level)

@@ -1,57 +1,51 @@
-"""Users who do at random what users do, on any replica, at any moment. Each content they write is new, or shared."""
+"""What users do, by name and with plain arguments, on any replica, at any moment. What cannot be done is not done.
+
+A path ``b"~2"`` stands for the third of the conflict copies that are there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from simulation.ledger import Ledger, tree_of
 from simulation.machine import Machine
 from simulation.world import World
-from syncproto.model import Path
-from syncproto.paths import above, is_below, parent
+from syncagent.disk.stat import kind_of
+from syncproto.model import Kind, Path
+from syncproto.paths import above, is_below, name, parent
 from twins.disk import MemoryVolume, Writer
 
-PATHS: list[Path] = [b"x", b"y.txt", b"d", b"d/x", b"d/y", b"d/e", b"d/e/z", b"x/z"]
-MODES = [0o600, 0o640, 0o644, 0o755]
-TRIES = 6
+COPY_PREFIX = b"~"
+
+
+def content_of(number: int, size: int) -> bytes:
+    """What the write of this number writes: like no other."""
+    return b"write %d " % number + Random(number).randbytes(size)
 
 
 class Users:
-    """``paths``: where they work. ``sizes``: how much they write."""
+    """Does what a history says users do, and has the ledger note what each saw and did."""
 
-    def __init__(self, world: World, ledger: Ledger, random: Random, paths: Sequence[Path]) -> None:
-        self.world, self.ledger, self.random, self.paths = world, ledger, random, paths
-        self.sizes = [0, 1, 30]
-        self.writes = 0
+    def __init__(self, world: World, ledger: Ledger) -> None:
+        self.world, self.ledger = world, ledger
         self.writers: list[tuple[Machine, Writer]] = []
-        self._kinds: list[Callable[[MemoryVolume, Path], str | None]] = [
-            *[self._write] * 5,
-            *[self._save] * 2,
-            *[self._append] * 2,
-            *[self._delete] * 4,
-            *[self._rename] * 4,
-            *[self._mkdir] * 2,
-            self._chmod,
-            self._touch,
-            self._symlink,
-            self._change_type,
-            self._write_the_same,
-        ]
+        self.about_to_act: Callable[[Machine], None] = lambda machine: None
+        self.has_acted: Callable[[Machine], None] = lambda machine: None
 
-    # -- acts ----------------------------------------------------------------------------------
-
-    def act(self, machine: Machine) -> None:
-        """Do something at random."""
-        for _ in range(TRIES):
-            kind, path = self.random.choice(self._kinds), self._path(machine)
-            if self.do(machine, lambda volume, kind=kind, path=path: kind(volume, path)):  # type: ignore[misc]
-                return
-
-    def do(self, machine: Machine, work: Callable[[MemoryVolume], str | None]) -> bool:
-        """Do this on the machine's volume, for the record; ``work`` says what it did. False if it cannot be done."""
-        if machine.volume.is_gone:
+    def act(self, machine: Machine, what: str, args: tuple[Any, ...]) -> bool:
+        """Do what is called so, if it can be done."""
+        paths = [_resolve(machine.volume, arg) if isinstance(arg, bytes) else arg for arg in args]
+        if None in paths:
             return False
+        return self.do(machine, lambda volume: ACTS[what](self, volume, *paths), what)
+
+    def do(self, machine: Machine, work: Callable[[MemoryVolume], str | None], what: str = "") -> bool:
+        """Do this on the machine's volume, for the record; ``work`` says what it did. False if it cannot be done."""
+        if not machine.volume.is_writable:
+            return False
+        self.about_to_act(machine)
         before = tree_of(machine.volume)
         try:
             done = work(machine.volume)
@@ -62,61 +56,67 @@ class Users:
             assert before == after, "a user's act that failed has changed something"
             return False
         self.world.note(f"{machine.name} user {done}")
-        self.ledger.note_act(machine, before, after)
+        self.world.count(f"user: {what}")
+        self.ledger.note_act(machine, before, after, what)
+        self.has_acted(machine)
         return True
 
-    def _path(self, machine: Machine) -> Path:
-        there = [path for path in tree_of(machine.volume) if b"~" in path or self.random.random() < 0.3]
-        return self.random.choice([*self.paths, *there])
-
-    def _content(self) -> bytes:
-        self.writes += 1
-        return b"write %d " % self.writes + self.random.randbytes(self.random.choice(self.sizes))
-
-    # -- what they do --------------------------------------------------------------------------
-
-    def _write(self, volume: MemoryVolume, path: Path) -> str | None:
-        return self.write(volume, path, self._content())
+    # -- contents ------------------------------------------------------------------------------
 
     def write(self, volume: MemoryVolume, path: Path, content: bytes) -> str | None:
         """Write a file in place, and make the directories that it needs."""
         node = volume.look(path)
-        if node is not None and node.is_directory:
+        if node is not None and kind_of(node.mode) not in (Kind.FILE, Kind.SYMLINK):
             return None
         self._make_directories(volume, path)
-        if node is not None and node.mode & 0o170000 == 0o120000:
+        if node is not None and kind_of(node.mode) == Kind.SYMLINK:
             volume.delete(path)
         volume.write(path, content)
         return f"writes {path!r} {content[:12]!r}"
 
-    def _make_directories(self, volume: MemoryVolume, path: Path) -> None:
-        for directory in sorted(above(path)):
-            if volume.look(directory) is None:
-                volume.mkdir(directory)
+    def _write(self, volume: MemoryVolume, path: Path, number: int, size: int) -> str | None:
+        return self.write(volume, path, content_of(number, size))
 
-    def _write_the_same(self, volume: MemoryVolume, path: Path) -> str | None:
-        return self.write(volume, path, b"shared %d" % self.random.randrange(2))
+    def _write_the_same(self, volume: MemoryVolume, path: Path, number: int) -> str | None:
+        return self.write(volume, path, b"shared %d" % number)
 
-    def _save(self, volume: MemoryVolume, path: Path) -> str | None:
+    def _save(self, volume: MemoryVolume, path: Path, number: int, size: int) -> str | None:
         """As editors do: write beside, and rename over it."""
         node = volume.look(path)
         beside = path + b".new"
-        if node is None or node.is_directory or volume.look(beside) is not None:
+        if node is None or kind_of(node.mode) != Kind.FILE or volume.look(beside) is not None:
             return None
-        volume.write(beside, self._content())
+        volume.write(beside, content_of(number, size))
         volume.rename(beside, path)
         return f"saves {path!r} {volume.read(path)[:12]!r}"
 
-    def _append(self, volume: MemoryVolume, path: Path) -> str | None:
+    def _append(self, volume: MemoryVolume, path: Path, number: int) -> str | None:
         node = volume.look(path)
-        if node is None or node.mode & 0o170000 != 0o100000:
+        if node is None or kind_of(node.mode) != Kind.FILE:
             return None
-        self.writes += 1
-        volume.append(path, b"+%d" % self.writes)
-        return f"appends +{self.writes} to {path!r}"
+        volume.append(path, b"+%d" % number)
+        return f"appends +{number} to {path!r}"
 
-    def _delete(self, volume: MemoryVolume, path: Path) -> str | None:
-        return self.delete(volume, path)
+    def _symlink(self, volume: MemoryVolume, path: Path, number: int) -> str | None:
+        node = volume.look(path)
+        if node is not None and kind_of(node.mode) not in (Kind.FILE, Kind.SYMLINK):
+            return None
+        self._make_directories(volume, path)
+        volume.symlink(path, b"target %d" % number)
+        return f"links {path!r} to target {number}"
+
+    def _ignore(self, volume: MemoryVolume, *patterns: bytes) -> str | None:
+        """Rewrite the rules."""
+        return self.write(volume, b".syncignore", b"\n".join(patterns))
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def _make_directories(self, volume: MemoryVolume, path: Path) -> None:
+        missing = [directory for directory in sorted(above(path)) if volume.look(directory) is None]
+        first = missing[0] if missing else path
+        volume.find_directory(parent(first))  # raises before anything is done
+        for directory in missing:
+            volume.mkdir(directory)
 
     def delete(self, volume: MemoryVolume, path: Path) -> str | None:
         """Delete a file, or a directory with all that is in it."""
@@ -125,20 +125,33 @@ class Users:
         volume.delete(path)
         return f"deletes {path!r}"
 
-    def _rename(self, volume: MemoryVolume, path: Path) -> str | None:
-        things = [p for p in tree_of(volume) if p != path and not is_below(path, p)]
-        return self.rename(volume, self.random.choice(things), path) if things else None
+    def _delete_all(self, volume: MemoryVolume, share: int) -> str | None:
+        """Delete at least so many percent of what there is."""
+        everything = list(tree_of(volume))
+        doomed = everything[: -(-len(everything) * share // 100)]
+        for path in doomed:
+            if volume.look(path) is not None:
+                volume.delete(path)
+        return f"deletes {len(doomed)} of {len(everything)}" if doomed else None
 
     def rename(self, volume: MemoryVolume, old: Path, new: Path) -> str | None:
         """Rename a file or a directory; onto a file only a leaf may go, onto a directory nothing."""
-        node, there = volume.find(old), volume.look(new)
+        node, there = volume.look(old), volume.look(new)
         directory = volume.look(parent(new))
-        if directory is None or not directory.is_directory or is_below(new, old):
+        if node is None or directory is None or not directory.is_directory or new == old or is_below(new, old):
             return None
-        if there is not None and (there.is_directory or node.is_directory):
+        if there is not None and (there.is_directory or node.is_directory or kind_of(there.mode) is None):
             return None
         volume.rename(old, new)
         return f"renames {old!r} to {new!r}"
+
+    def _swap(self, volume: MemoryVolume, one: Path, other: Path) -> str | None:
+        """Exchange two names."""
+        is_possible = all(volume.look(path) is not None for path in (one, other)) and one != other
+        if not is_possible or is_below(one, other) or is_below(other, one):
+            return None
+        volume.exchange(one, other)
+        return f"swaps {one!r} and {other!r}"
 
     def _mkdir(self, volume: MemoryVolume, path: Path) -> str | None:
         if volume.look(path) is not None:
@@ -147,67 +160,121 @@ class Users:
         volume.mkdir(path)
         return f"makes {path!r}"
 
-    def _chmod(self, volume: MemoryVolume, path: Path) -> str | None:
-        mode = self.random.choice(MODES)
+    def _change_type(self, volume: MemoryVolume, path: Path, number: int, size: int) -> str | None:
         node = volume.find(path)
-        if node.mode & 0o170000 == 0o120000 or node.mode & 0o777 == mode:
+        if (deleted := self.delete(volume, path)) is None:
+            return None
+        if node.is_directory:
+            return f"{deleted} and {self._write(volume, path, number, size)}"
+        return f"{deleted} and {self._mkdir(volume, path)}"
+
+    def _fifo(self, volume: MemoryVolume, path: Path) -> str | None:
+        """What is not replicated stands in the way."""
+        if volume.look(path) is not None:
+            return None
+        volume.fifo(path)
+        return f"makes the FIFO {path!r}"
+
+    def remove_strangers(self, volume: MemoryVolume) -> str | None:
+        """Remove what is not replicated."""
+        strangers = list(_strangers(volume, b""))
+        for path in strangers:
+            volume.delete(path)
+        return f"removes {strangers}" if strangers else None
+
+    # -- attributes ----------------------------------------------------------------------------
+
+    def _chmod(self, volume: MemoryVolume, path: Path, mode: int) -> str | None:
+        node = volume.find(path)
+        if kind_of(node.mode) in (None, Kind.SYMLINK) or node.mode & 0o777 == mode:
             return None
         volume.chmod(path, mode)
         return f"chmods {path!r} {mode:o}"
 
-    def _touch(self, volume: MemoryVolume, path: Path) -> str | None:
-        if volume.find(path).mode & 0o170000 != 0o100000:
-            return None
-        volume.touch(path, volume.now_ns() - self.random.choice([0, 10**9, 10**12]))
-        return f"touches {path!r}"
-
-    def _symlink(self, volume: MemoryVolume, path: Path) -> str | None:
-        node = volume.look(path)
-        if node is not None and node.is_directory:
-            return None
-        self._make_directories(volume, path)
-        self.writes += 1
-        volume.symlink(path, b"target %d" % self.writes)
-        return f"links {path!r} to target {self.writes}"
-
-    def _change_type(self, volume: MemoryVolume, path: Path) -> str | None:
+    def _chown(self, volume: MemoryVolume, path: Path, uid: int, gid: int) -> str | None:
         node = volume.find(path)
-        deleted = self.delete(volume, path)
-        assert deleted is not None
-        if node.is_directory:
-            made = self.write(volume, path, self._content())
-        else:
-            made = self._mkdir(volume, path)
-        assert made is not None
-        return f"{deleted} and {made}"
+        if kind_of(node.mode) is None or (node.uid, node.gid) == (uid, gid):
+            return None
+        volume.chown(path, uid, gid)
+        return f"chowns {path!r} {uid}:{gid}"
+
+    def _set_xattr(self, volume: MemoryVolume, path: Path, value: int) -> str | None:
+        node = volume.find(path)
+        if kind_of(node.mode) in (None, Kind.SYMLINK):
+            return None
+        volume.set_xattr(path, b"user.note", b"%d" % value)
+        return f"sets an attribute of {path!r} to {value}"
+
+    def _touch(self, volume: MemoryVolume, path: Path, seconds: int) -> str | None:
+        if kind_of(volume.find(path).mode) != Kind.FILE:
+            return None
+        volume.touch(path, volume.now_ns() - seconds * 10**9)
+        return f"touches {path!r}"
 
     # -- files that stay open ------------------------------------------------------------------
 
-    def open_writer(self, machine: Machine) -> bool:
-        """Open some file for writing."""
-        files = [path for path, thing in tree_of(machine.volume).items() if thing.content is not None]
-        files = [path for path in files if machine.volume.find(path).mode & 0o170000 == 0o100000]
-        if machine.volume.is_gone or not files:
-            return False
-        path = self.random.choice(files)
+    def open_writer(self, machine: Machine, path: Path) -> Writer | None:
+        """Open a file for writing."""
+        node = machine.volume.look(path)
+        if machine.volume.is_gone or node is None or kind_of(node.mode) != Kind.FILE:
+            return None
         self.world.note(f"{machine.name} user opens {path!r}")
-        self.writers.append((machine, machine.volume.open_writer(path)))
-        return True
+        writer = machine.volume.open_writer(path)
+        self.writers.append((machine, writer))
+        return writer
 
-    def write_on(self) -> None:
-        """Whoever has a file open writes something, wherever that file is by now; if it is nowhere nobody is told."""
-        for machine, writer in self.writers:
-            self.writes += 1
-            piece = b"+%d" % self.writes
+    def write_on(self, machine: Machine, writer: Writer, piece: bytes) -> None:
+        """Write into an open file, wherever that file is by now; if it is nowhere nobody is told."""
 
-            def append(volume: MemoryVolume, writer: Writer = writer, piece: bytes = piece) -> str:
-                writer.write(piece)
-                return f"writes on in {volume.paths_of(writer.node)} {piece!r}"
+        def append(volume: MemoryVolume) -> str:
+            writer.write(piece)
+            return f"writes on in {volume.paths_of(writer.node)} {piece!r}"
 
-            self.do(machine, append)
+        if any(each is writer for _, each in self.writers):
+            self.do(machine, append, "write on")
 
-    def close_writers(self) -> None:
-        """Everybody is done."""
-        for _, writer in self.writers:
-            writer.close()
-        self.writers.clear()
+    def close_writers(self, *of: Writer) -> None:
+        """These are done, or everybody."""
+        for each in [(machine, writer) for machine, writer in self.writers if not of or writer in of]:
+            self.writers.remove(each)
+            each[1].close()
+
+
+def _resolve(volume: MemoryVolume, path: Path) -> Path | None:
+    if not path.startswith(COPY_PREFIX):
+        return path
+    copies = [each for each in tree_of(volume) if COPY_PREFIX in name(each)]
+    return copies[int(path[1:]) % len(copies)] if copies else None
+
+
+def _strangers(volume: MemoryVolume, directory: Path) -> list[Path]:
+    found: list[Path] = []
+    for child, node in sorted(volume.find(directory).children.items()):
+        path = directory + b"/" + child if directory else child
+        if node.is_directory:
+            found += _strangers(volume, path)
+        elif kind_of(node.mode) is None:
+            found.append(path)
+    return found
+
+
+ACTS: dict[str, Callable[..., str | None]] = {
+    "write": Users._write,
+    "write the same": Users._write_the_same,
+    "save": Users._save,
+    "append": Users._append,
+    "symlink": Users._symlink,
+    "ignore": Users._ignore,
+    "delete": Users.delete,
+    "delete all": Users._delete_all,
+    "rename": Users.rename,
+    "swap": Users._swap,
+    "mkdir": Users._mkdir,
+    "change type": Users._change_type,
+    "fifo": Users._fifo,
+    "remove strangers": Users.remove_strangers,
+    "chmod": Users._chmod,
+    "chown": Users._chown,
+    "set xattr": Users._set_xattr,
+    "touch": Users._touch,
+}

@@ -34,6 +34,8 @@ class World:
         self.now = 100.0
         self.latency = latency
         self.network = MemoryNetwork(self.random.randrange(2**32))
+        self.each_step: Action = lambda: None
+        """Called after every event."""
         self.log: list[str] = []
         self.counts: Counter[str] = Counter()
         self._heap: list[tuple[float, float, int, str, Action]] = []
@@ -76,6 +78,7 @@ class World:
             self.now = when
             self._hash.update(f"{when!r} {label}".encode())
             action()
+            self.each_step()
         self.now = end
 
     def _watch_for_livelock(self, when: float, label: str) -> None:
