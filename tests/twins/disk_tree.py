@@ -158,7 +158,7 @@ class MemoryTree(MemoryHistory):
             case plan.Move():
                 self._expected(step.path, step.expect)
                 self._require_directory(step.to)
-                self._touched.add(parent(step.to))
+                self._touched |= {parent(step.to), step.to}
                 self._expect_nothing(step.to)
                 self._volume.rename(step.path, step.to)
                 return self._applied(step.to, step.expect)
@@ -285,7 +285,7 @@ class MemoryTree(MemoryHistory):
         there = self._volume.look(step.to)
         if there is not None and there is not node:
             raise _NotApplied(Stale(step.to, "something is there already"))
-        self._touched.add(parent(step.to))
+        self._touched |= {parent(step.to), step.to}
         if there is None:
             self._volume.link(step.path, step.to)
         self._applied(step.path, step.expect)

@@ -25,7 +25,9 @@ class _Change:
     """Names that change in one step, with the inodes as they were at that moment: a rename carries its inode along."""
 
     names: list[tuple[Node, bytes, Node | None]] = field(default_factory=list)
+    nodes: dict[int, Node] = field(default_factory=dict)
     styles: list[tuple[Node, Style]] = field(default_factory=list)
+    number: int = 0
     moves_directory: bool = False
 
     def is_after(self, lost: set[Node], *, is_tree_lost: bool) -> bool:
@@ -40,6 +42,9 @@ class Durable:
         self._names: dict[Node, dict[bytes, Node]] = {}
         self._pending: list[_Change] = []
         self._open: _Change | None = None
+        self._numbers = 0
+        self._kept: dict[Node, int] = {}
+        """As of which change or flush the attributes of an inode are durable."""
 
     # -- what happens ----------------------------------------------------------------------------------
 
@@ -55,22 +60,25 @@ class Durable:
         finally:
             self._open = None
             if change.names:
-                nodes = {id(node): node for each in change.names for node in (each[0], each[2]) if node is not None}
-                change.styles = [(node, node.style) for node in nodes.values()]
+                change.styles = [(node, node.style) for node in change.nodes.values()]
+                self._numbers += 1
+                change.number = self._numbers
                 self._pending.append(change)
 
-    def name_changed(self, directory: Node, name: bytes, node: Node | None, *, moves_directory: bool) -> None:
-        """A name in a directory stands for this node now, or for none."""
+    def name_changed(self, directory: Node, name: bytes, node: Node, *, is_gone: bool = False) -> None:
+        """A name in a directory stands for this node now, or no longer."""
         with self.together():
             assert self._open is not None
-            self._open.names.append((directory, name, node))
-            self._open.moves_directory |= moves_directory
+            self._open.names.append((directory, name, None if is_gone else node))
+            self._open.nodes |= {id(directory): directory, id(node): node}
+            self._open.moves_directory |= node.is_directory
 
     # -- flushes ---------------------------------------------------------------------------------------
 
     def sync(self, node: Node) -> None:
         """Make an inode durable: bytes and attributes of a file; of a directory, its names and what they build on."""
-        node.safe_data, node.safe_style = node.data, node.style
+        node.safe_data = node.data
+        self.sync_style(node)
         if not node.is_directory:
             return
         wanted, is_tree_wanted, chosen = {node}, False, set()
@@ -90,7 +98,8 @@ class Durable:
 
     def sync_style(self, node: Node) -> None:
         """Make an inode's attributes durable."""
-        node.safe_style = node.style
+        self._numbers += 1
+        self._keep_style(node, node.style, self._numbers)
 
     def sync_all(self, root: Node) -> None:
         """Make everything durable, as ``syncfs`` does."""
@@ -116,7 +125,12 @@ class Durable:
             else:
                 names[name] = node
         for node, style in change.styles:
-            node.safe_style = style
+            self._keep_style(node, style, change.number)
+
+    def _keep_style(self, node: Node, style: Style, number: int) -> None:
+        """An inode that was flushed since knows better than a change of before."""
+        if number >= self._kept.get(node, 0):
+            node.safe_style, self._kept[node] = style, number
 
     # -- what is left ----------------------------------------------------------------------------------
 
@@ -140,6 +154,7 @@ class Durable:
         for _, node in nodes_below(root):
             node.links += 1
         self._names = {node: dict(node.children) for node in seen if node.is_directory}
+        self._kept.clear()
 
     def _choose_changes(self, random: Random) -> None:
         chance, lost, is_tree_lost = random.choice(CHANCES), set[Node](), False

@@ -6,20 +6,18 @@ from collections.abc import Iterable
 
 from syncagent.core.state import State
 from syncproto.model import Path
-from syncproto.paths import parent
+from syncproto.paths import above
 
 
 def to_flush(found: Iterable[Path], state: State) -> set[Path]:
-    """The paths to flush for what was found: a file or directory itself, and the directory that has its name.
+    """The paths to flush for what was found: a file or directory itself, and all directories above it.
 
-    What is gone with its directory is not durable before that directory's own name is.
+    A directory above may be another one than before, or none any more, and nobody has looked at it yet.
     """
     result: set[Path] = set()
     for path in found:
-        if _is_live(path, state):
-            result.add(path)
-        if not parent(path) or _is_live(parent(path), state):
-            result.add(parent(path))
+        result.add(b"")
+        result.update(each for each in (path, *above(path)) if _is_live(each, state))
     return result
 
 

@@ -30,14 +30,14 @@ _OWNER_MAY_RENAME = stat.S_IWUSR | stat.S_IXUSR
 
 @dataclass(slots=True)
 class Touched:
-    """What is not durable yet: directories whose names changed, and paths whose attributes did.
+    """What is not durable yet: directories whose names changed, and inodes themselves.
 
     ``born``: directories that were made here a while ago, with their times. What is placed in them later belongs to the
     first copy and leaves their time as it is, unless somebody else has changed something there.
     """
 
     directories: set[Path] = field(default_factory=set)
-    restyled: set[Path] = field(default_factory=set)
+    inodes: set[Path] = field(default_factory=set)
     born: dict[Path, int] = field(default_factory=dict)
 
 
@@ -69,7 +69,7 @@ class Batch:
                 case plan.Remove():
                     fate = self._arrival.remove(place)
                     self._touched.directories.discard(step.path)
-                    self._touched.restyled.discard(step.path)
+                    self._touched.inodes.discard(step.path)
                     return _with_fate(Applied(step.path, None, None), fate)
                 case plan.Keep():
                     return self._keep(step, place)
@@ -189,7 +189,7 @@ class Batch:
                 if step.mtime_ns is not None:
                     os.utime(anchor(fd), ns=(st.st_atime_ns, step.mtime_ns))
                 applied = _restyled(step, fd, expect)
-        self._touched.restyled.add(step.path)  # to flush its directory says nothing of the inode itself
+        self._touched.inodes.add(step.path)  # to flush its directory says nothing of the inode itself
         self._renew(step.path, expect, applied.stat)
         return applied
 
@@ -210,6 +210,7 @@ class Batch:
         expect = place.expected()
         with opened_place(self._root, step.to, None) as to:
             self._touched.directories.add(parent(step.to))
+            self._touched.inodes.add(step.to)
             try:
                 with expected_leaf(place.directory, place.name, place.path, expect):
                     _link(place, to, expect)
@@ -256,6 +257,7 @@ class Batch:
         expect = place.expected()
         with opened_place(self._root, step.to, None) as to:
             self._touched.directories.add(parent(step.to))
+            self._touched.inodes.add(step.to)  # its bytes may be a local program's, which need not have flushed them
             with self._keeping_time(to):
                 self._arrival.move(place, to)
             applied = _look(to, expect)

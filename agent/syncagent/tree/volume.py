@@ -32,6 +32,7 @@ from syncproto.paths import RESERVED_NAME, parent, why_not_canonical
 
 WHOLE_SYSTEM_FROM = 32
 """From so many files and directories on, one flush of the file system is cheaper than one of each."""
+FLUSHED_MAX = 10_000
 _NOT_COUNTED = frozenset({RESERVED_NAME, b"lost+found"})
 """What a root may hold and still be empty."""
 
@@ -55,6 +56,8 @@ class VolumeTree(Keeping):
         self._late: list[Late] = []
         self._arrival = Arrival(self._displaced)
         self._touched = Touched()
+        self._flushed: dict[Path, StatKey] = {}
+        """Directories that need no flush as long as they are as they were."""
         self._lock = threading.RLock()
         self._is_swept = False
 
@@ -150,7 +153,7 @@ class VolumeTree(Keeping):
         with self._lock:
             self._root.require_same()
             touched, self._touched = self._touched, Touched(born=self._touched.born)
-            self._flush_all(touched.directories.union(touched.restyled, seen))
+            self._flush_all(touched.directories.union(touched.inodes, seen))
             late = self._displaced.settle() if self._displaced.is_waiting else []
             self._late += late
             self._flush_all({parent(each.to) for each in late})
@@ -172,8 +175,12 @@ class VolumeTree(Keeping):
                 raise
             return False
         try:
-            is_directory = S_ISDIR(os.fstat(fd).st_mode)
+            st = os.fstat(fd)
+            is_directory = S_ISDIR(st.st_mode)
+            if is_directory and self._flushed.get(path) == stat_key(st):
+                return True
             os.fsync(fd)
+            self._flushed_now(path, stat_key(st))
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -183,6 +190,13 @@ class VolumeTree(Keeping):
         self.counters.directory_fsyncs += is_directory
         self.counters.content_flushes += not is_directory
         return True
+
+    def _flushed_now(self, path: Path, stat: StatKey) -> None:
+        """A directory that has the same times later was not changed since, unless it was changed just now."""
+        if stat.is_directory and not stat.is_racy(time.time_ns()):
+            if len(self._flushed) >= FLUSHED_MAX:
+                self._flushed.clear()
+            self._flushed[path] = stat
 
     # -- staging ---------------------------------------------------------------------------------------
 
