@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncagent.core.plan import StatKey, Step
@@ -19,7 +20,7 @@ from syncagent.ports import (
     WatchLost,
 )
 from syncproto.messages import VolumeMessage
-from syncproto.model import Entry, Manifest, Path
+from syncproto.model import Attributes, Entry, Manifest, Path
 from twins.disk_scanner import MemoryScanner
 from twins.disk_tree import MemoryTree, open_volume
 from twins.index import MemoryIndex
@@ -105,30 +106,40 @@ class SimulatedTree(MemoryTree):
 
     def _outcome(self, step: Step) -> Outcome:
         machine = self._machine
-        machine.effect()
+        name = _name_of(step)
+        machine.effect(name)
         machine.interrupt()
         if machine.is_refused:
             return Failed(step.path, NO_SPACE, is_resource=True)
         outcome = super()._outcome(step)
-        machine.effect()
+        machine.effect(name)
         return outcome
 
     def stage_whole(self, contents: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        self._machine.effect()
+        self._machine.effect("stage")
         return super().stage_whole(contents)
 
     def stage_copy(self, digest: bytes, path: Path, stat: StatKey, sparse: bool, count: int = 1) -> bool:
-        self._machine.effect()
+        self._machine.effect("stage copy")
         self._machine.interrupt()
         return super().stage_copy(digest, path, stat, sparse, count)
 
+    def stage_write(self, digest: bytes, offset: int, data: bytes) -> None:
+        self._machine.effect("stage write")
+        super().stage_write(digest, offset, data)
+
     def stage_finish(self, manifest: Manifest, sparse: bool) -> list[int]:
-        self._machine.effect()
+        self._machine.effect("stage finish")
         return super().stage_finish(manifest, sparse)
 
-    def flush(self, seen: Collection[Path] = ()) -> None:
-        self._machine.effect()
-        super().flush(seen)
+    def _sync(self, path: Path) -> None:
+        self._machine.effect("flush")
+        super()._sync(path)
+
+
+def _name_of(step: Step) -> str:
+    words = re.findall("[A-Z][a-z]+", type(step).__name__)
+    return " ".join(words).lower()
 
 
 class SimulatedIndex(MemoryIndex):
@@ -137,13 +148,19 @@ class SimulatedIndex(MemoryIndex):
     machine: ClassVar[Machine]
 
     def commit(self, durable: bool = False) -> None:
-        self.machine.effect()
+        self.machine.effect("commit")
         super().commit(durable)
-        self.machine.effect()
+        self.machine.committed()
+        self.machine.effect("commit")
 
     def put(self, entry: Entry) -> None:
         self.machine.ledger.note_dots(entry)
+        self.machine.written.add(entry.path)
         super().put(entry)
+
+    def set_stat(self, path: Path, stat: StatKey | None, attributes: Attributes | None) -> None:
+        self.machine.written.add(path)
+        super().set_stat(path, stat, attributes)
 
     def put_pending(self, entry: Entry) -> None:
         self.machine.ledger.note_dots(entry)
@@ -168,7 +185,7 @@ class SimulatedPeers:
         self._peers = peers
 
     def send(self, peer: str, message: VolumeMessage, frames: Sequence[bytes] = ()) -> None:
-        self._machine.effect()
+        self._machine.effect("send")
         self._peers.send(peer, message, frames)
 
     def consumed(self, peer: str, size: int) -> None:

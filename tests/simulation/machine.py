@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 
+from simulation.ahead import check_rows
 from simulation.devices import (
     Killed,
     SimulatedClock,
@@ -14,7 +15,7 @@ from simulation.devices import (
     SimulatedWorkers,
     indexes_of,
 )
-from simulation.ledger import Ledger, Thing
+from simulation.ledger import Ledger, Payload, Thing, tree_of
 from simulation.world import EPOCH_NS, Action, World
 from syncagent.core.chunking import digest_of
 from syncagent.engine import Agent, VolumeOptions
@@ -37,6 +38,7 @@ class Machine:
 
     def __init__(self, world: World, ledger: Ledger, name: str, dials: Sequence[str]) -> None:
         self.world, self.ledger, self.name, self.dials = world, ledger, name, dials
+        ledger.machines.append(self)
         self.random = Random(world.random.randrange(2**32))
         self.skew_ns = 0
         self.volume = MemoryVolume(self.wall_ns)
@@ -50,6 +52,13 @@ class Machine:
         self.interrupted: Callable[[Machine], None] | None = None
         self.is_refused = False
         self.fuse: int | None = None
+        """So many effects before the process is killed, or, if ``is_power_fuse``, the power fails."""
+        self.is_power_fuse = False
+        self.next_fuse: int | None = None
+        """The fuse of the next start: it is hit again while it recovers."""
+        self.power_failed: Callable[[Machine], None] = lambda machine: None
+        self.written: set[Path] = set()
+        """Rows written since the last durable commit."""
         self.has_lost_index = False
         self.life = 0
         """Counts the starts and ends of the process: what was meant for another life is dropped."""
@@ -88,6 +97,15 @@ class Machine:
             return False
         return bool(entry.content == (digest_of(thing.content or b"") if thing.kind == Kind.FILE else thing.content))
 
+    def contents_known(self) -> set[Payload]:
+        """All that some index has written down for good, on any machine."""
+        known: set[Payload] = set()
+        for machine in self.ledger.machines:
+            saved = machine.index_disk.saved
+            for entry in (*saved.get("_entries", {}).values(), *saved.get("_pending", {}).values()):
+                known.add((entry.kind, entry.content))
+        return known
+
     # -- the process ---------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -96,6 +114,7 @@ class Machine:
             return
         self.world.note(f"{self.name} starts")
         self.life += 1
+        self.fuse, self.next_fuse = self.next_fuse, None
         self.guarded(self._start, self.life)
 
     def _start(self) -> None:
@@ -132,6 +151,24 @@ class Machine:
             self._end()
             self.index_disk.crash()
 
+    def cut_power(self) -> None:
+        """The whole machine goes dark: what was not flushed may be lost, of the volume and of the index."""
+        self.world.note(f"{self.name} loses power")
+        if self.is_running:
+            self._end()
+        self.volume.uncover()
+        before = tree_of(self.volume)
+        self.index_disk.cut_power(self.random)
+        self.volume.cut_power(self.random)
+        self.ledger.note_cut(self, before, tree_of(self.volume))
+        self.power_failed(self)
+
+    def committed(self) -> None:
+        """Rows of a durable commit must be true of the disk even after a power cut. Raises ``AheadOfDisk``."""
+        if self.index_disk.is_durable:
+            check_rows(self, self.written)
+            self.written.clear()
+
     def stop(self) -> None:
         """End the process in good order."""
         if self.agent is None:
@@ -153,6 +190,8 @@ class Machine:
         if self.watcher is not None:
             self.watcher.stop()
         self.agent = self.peers = self.watcher = self.fuse = self._turn_at = None
+        self.is_power_fuse = False
+        self.written.clear()
         self.jobs = self.notices = 0
         self._calls.clear()
         self.world.carry_soon()
@@ -172,7 +211,10 @@ class Machine:
         try:
             action()
         except Killed:
-            self.kill()
+            if self.is_power_fuse:
+                self.cut_power()
+            else:
+                self.kill()
         self.world.carry_soon()
 
     def post(self, call: Action, life: int) -> None:
@@ -198,11 +240,12 @@ class Machine:
         due = self.agent.run()
         self._turn_by(max(due, self.world.now + TURN_SECONDS))
 
-    def effect(self) -> None:
+    def effect(self, name: str) -> None:
         """The process is about to do something that others can see, or has just done it."""
         if self.fuse is not None:
             self.fuse -= 1
             if self.fuse <= 0:
+                self.world.count(f"{'power cut' if self.is_power_fuse else 'crash'}: {name}")
                 raise Killed
 
     def interrupt(self) -> None:
