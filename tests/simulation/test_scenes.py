@@ -167,3 +167,14 @@ def test_an_unmounted_volume_deletes_nothing() -> None:
     assert scene.tree("b") == {} and set(scene.tree("a")) == {b"x", b"y"}
     scene["b"].volume.restore_root(root)
     assert scene.end() == {b"x": b"x", b"y": b"y"}
+
+
+def test_a_directory_deleted_and_filled_again_at_once_is_looked_into() -> None:
+    scene = Scene()
+    scene.write("a", b"d/e/old", b"old")
+    scene.wait()
+    scene.delete("a", b"d")
+    scene.write("a", b"d/e/deep/new", b"new")
+    scene.wait()
+    assert scene.tree("b") == scene.tree("a")
+    assert scene.end()[b"d/e/deep/new"] == b"new"

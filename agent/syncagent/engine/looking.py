@@ -49,12 +49,14 @@ class Lookout:
         brake: Brake,
         *,
         walk: Callable[[Path], None],
+        walk_changed: Callable[[Path], None],
         is_walking: Callable[[], bool],
         changed: Callable[[Path], None],
         root_is_sound: Callable[[], bool],
     ) -> None:
         self._context = context
         self._walk = walk
+        self._walk_changed = walk_changed
         self._is_walking = is_walking
         self._changed = changed
         self._root_is_sound = root_is_sound
@@ -307,6 +309,8 @@ class Lookout:
             index.put_manifest(seen.manifest)
         index.set_stat(path, seen.stat, seen.attributes)
         context.found(path)
+        if seen.kind == Kind.DIRECTORY and row is not None and row.stat != seen.stat:
+            self._walk_changed(path)
         if seen.notes:
             self._look_at_other_names(path, seen.stat)
 

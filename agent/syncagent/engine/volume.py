@@ -73,6 +73,7 @@ class Volume:
             context,
             self.brake,
             walk=self.walker.add,
+            walk_changed=self.walker.add_changed,
             is_walking=self.walker.is_walking,
             changed=self._path_changed,
             root_is_sound=lambda: self.identity.check(),

@@ -70,6 +70,11 @@ class Walker:
             self._queued.add(directory)
             self._queue.append(directory)
 
+    def add_changed(self, directory: Path) -> None:
+        """List it unless a full walk does so anyway: it may be another directory of the same name."""
+        if not self.is_full:
+            self.add(directory)
+
     def run(self) -> None:
         """Begin as many listings and looks as the bounds allow."""
         lookout, context = self.lookout, self._context
@@ -148,7 +153,8 @@ class Walker:
         if lookout.is_left_out(path) or is_directory and context.rules.ignores(path, is_directory=True):
             return
         is_live = row is not None and row.entry.is_live
-        if row is not None and is_live and row.stat == stat:
+        is_as_known = row is not None and is_live and row.stat == stat
+        if is_as_known:
             lookout.departures.present(path)
             if not is_directory:
                 context.problems.clear("unreadable", path)  # it was read when it had this very stat
@@ -158,8 +164,8 @@ class Walker:
             lookout.found([(path, row.stat if row else None, _as_observed(path, known))])
         elif path not in lookout.dirty:
             self._backlog.append(path)
-        if is_directory and (self.is_full or not is_live) and (is_live or path in context.residues):
-            self.add(path)
+        if is_directory and (self.is_full or not is_as_known) and (is_live or path in context.residues):
+            self.add(path)  # a changed one may be another: deleted, made anew and filled at once
 
     def _same_inode(self, stat: StatKey) -> Row | None:
         """The row of the very same file under another name, untouched since: its content is known without reading."""
