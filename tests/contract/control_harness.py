@@ -24,7 +24,8 @@ from twins.control import MemoryControl, MemoryMember, MemoryVolume
 VOLUMES = ("data", "logs")
 SIZE = 1000
 """Bytes of every file."""
-UNTIL_SECONDS = 15.0
+UNTIL_SECONDS = 30.0
+"""More than the 15 s after which a pull that was lost is repeated."""
 POOL_JOBS = 8
 """More than the threads that a pool has."""
 REPLACED = "was replaced by something that is not replicated; the others keep what they have"

@@ -125,6 +125,8 @@ class MemoryControl:
                 raise CommandRefused(f"{printable(chosen.root)} cannot be opened: {os.strerror(2)}", 5)
             chosen.halt = None
             chosen.births += 1
+            text = "a new incarnation began: adopted; the files here were united with the others'"
+            chosen.problems.append(ProblemStatus(code="new-incarnation", text=text, since=now()))
         return [f"{volume}: what is there now is a new replica; it is united with the others, nothing is deleted"]
 
     def held(self, volume: str | None) -> list[HeldStatus]:

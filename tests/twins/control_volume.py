@@ -19,7 +19,7 @@ from syncagent.status import (
 )
 
 ENTRY_BYTES = 1000
-NOTES = ("not-kept", "unsupported")
+NOTES = ("not-kept", "unsupported", "new-incarnation")
 HERE = "deleted here"
 
 
