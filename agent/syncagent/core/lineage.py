@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from syncproto.model import PLACEHOLDER, Entry
-from syncproto.version import Vector, covers, covers_all
+from syncproto.version import Vector, Version, covers, covers_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,20 @@ class Lineage:
         return covers_all(self.sound, entry.version)
 
     def trimmed(self, entry: Entry) -> Entry:
-        """The entry with only those dots that are sound: what its writer had surely seen."""
+        """The entry with only those dots that are sound: what its writer had surely seen.
+
+        A version names the last dot of each origin, and so claims those before it too: they are what remains.
+        """
         return structs.replace(
             entry,
-            version=tuple(dot for dot in entry.version if covers(self.sound, dot)),
-            carried=tuple(dot for dot in entry.carried if covers(self.sound, dot)),
+            version=self._capped(entry.version),
+            carried=self._capped(entry.carried),
             metadata=entry.metadata if covers(self.sound, entry.metadata.dot) else PLACEHOLDER,
         )
+
+    def _capped(self, version: Version) -> Version:
+        capped = [(origin, min(counter, self.sound.get(origin, 0))) for origin, counter in version]
+        return tuple(dot for dot in capped if dot[1] > 0)
 
 
 UNKNOWN = Lineage()
