@@ -134,6 +134,18 @@ def test_after_a_crash_no_dot_and_no_sequence_number_is_used_again(index_home: H
     third.close()
 
 
+def test_a_dot_that_a_dying_process_had_in_mind_is_not_used_again(index_home: Home) -> None:
+    index_home.crash(index_home.open())
+    index = index_home.open()
+    index.commit(durable=True)
+    index.counter += 1
+    in_mind = index.counter
+    index_home.crash(index)
+    again = index_home.open()
+    assert again.counter >= in_mind
+    again.close()
+
+
 def test_crashes_alone_use_up_no_dots(index_home: Home) -> None:
     for _ in range(3):
         index = index_home.open()

@@ -100,7 +100,7 @@ class MemoryIndex(MemoryState):
         if not index.was_clean:
             index.counter, index.sequence = index.counter_reserved, index.sequence_reserved
         disk.is_clean = False
-        index.commit(durable=True)
+        disk.save(index._state(), is_durable=True)
         return index
 
     def close(self) -> None:
@@ -110,14 +110,16 @@ class MemoryIndex(MemoryState):
             self.disk.is_clean, self.disk.is_locked = True, False
 
     def commit(self, durable: bool = False) -> None:
-        is_beyond = self.counter > self.counter_reserved or self.sequence > self.sequence_reserved
-        if self.counter > self.counter_reserved:
+        is_beyond = self.counter >= self.counter_reserved or self.sequence >= self.sequence_reserved
+        if self.counter >= self.counter_reserved:
             self.counter_reserved = self.counter + RESERVED_BLOCK
-        if self.sequence > self.sequence_reserved:
+        if self.sequence >= self.sequence_reserved:
             self.sequence_reserved = self.sequence + RESERVED_BLOCK
-        state = {name: copy.copy(value) for name, value in vars(self).items() if name not in _SESSION}
-        self.disk.save(state, is_durable=durable or is_beyond or self.must_flush)
+        self.disk.save(self._state(), is_durable=durable or is_beyond or self.must_flush)
         self.must_flush = False
+
+    def _state(self) -> dict[str, Any]:
+        return {name: copy.copy(value) for name, value in vars(self).items() if name not in _SESSION}
 
     def rollback(self) -> None:
         counter, sequence = self.counter, self.sequence

@@ -110,13 +110,13 @@ class Index(Entries, Pending, Peers, Notes, History):
     def commit(self, durable: bool = False) -> None:
         """Make what was written last beyond this process; ``durable``: beyond a power cut.
 
-        Where the counter has passed what is reserved, the next block is reserved with this very commit, which then is
-        durable: nobody has seen these dots before it.
+        Where the counter has reached what is reserved, the next block is reserved with this very commit, which then is
+        durable: whatever dot a process has in mind when it dies, no later one gives it out again.
         """
-        is_beyond = self.counter > self._counter_reserved or self.sequence > self._sequence_reserved
-        if self.counter > self._counter_reserved:
+        is_beyond = self.counter >= self._counter_reserved or self.sequence >= self._sequence_reserved
+        if self.counter >= self._counter_reserved:
             self._counter_reserved = self.counter + RESERVED_BLOCK
-        if self.sequence > self._sequence_reserved:
+        if self.sequence >= self._sequence_reserved:
             self._sequence_reserved = self.sequence + RESERVED_BLOCK
         self._save()
         self._database.commit()
