@@ -143,7 +143,7 @@ def _name_of(step: Step) -> str:
 
 
 class SimulatedIndex(MemoryIndex):
-    """May be killed before and after each commit; every dot that is put goes to the world's ledger."""
+    """May be killed before and after each commit; every entry that is put is kept for the ledger."""
 
     machine: ClassVar[Machine]
 
@@ -154,7 +154,7 @@ class SimulatedIndex(MemoryIndex):
         self.machine.effect("commit")
 
     def put(self, entry: Entry) -> None:
-        self.machine.ledger.note_dots(entry)
+        self.machine.minted.append(entry)
         self.machine.written.add(entry.path)
         super().put(entry)
 
@@ -163,7 +163,7 @@ class SimulatedIndex(MemoryIndex):
         super().set_stat(path, stat, attributes)
 
     def put_pending(self, entry: Entry) -> None:
-        self.machine.ledger.note_dots(entry)
+        self.machine.minted.append(entry)
         super().put_pending(entry)
 
 

@@ -22,7 +22,7 @@ from syncagent.engine import Agent, VolumeOptions
 from syncagent.engine.identity import new_origin
 from syncagent.engine.surroundings import Surroundings
 from syncagent.engine.volume import Volume
-from syncproto.model import Kind, Path
+from syncproto.model import Entry, Kind, Path
 from twins.disk import MemoryVolume
 from twins.index import MemoryDisk
 from twins.network import MemoryPeers
@@ -59,6 +59,8 @@ class Machine:
         self.power_failed: Callable[[Machine], None] = lambda machine: None
         self.written: set[Path] = set()
         """Rows written since the last durable commit."""
+        self.minted: list[Entry] = []
+        """The entries of these, and pending ones: only what was committed for good counts as a use of a dot."""
         self.has_lost_index = False
         self.life = 0
         """Counts the starts and ends of the process: what was meant for another life is dropped."""
@@ -167,7 +169,10 @@ class Machine:
         """Rows of a durable commit must be true of the disk even after a power cut. Raises ``AheadOfDisk``."""
         if self.index_disk.is_durable:
             check_rows(self, self.written)
+            for entry in self.minted:
+                self.ledger.note_dots(entry)
             self.written.clear()
+            self.minted.clear()
 
     def stop(self) -> None:
         """End the process in good order."""
@@ -192,6 +197,7 @@ class Machine:
         self.agent = self.peers = self.watcher = self.fuse = self._turn_at = None
         self.is_power_fuse = False
         self.written.clear()
+        self.minted.clear()
         self.jobs = self.notices = 0
         self._calls.clear()
         self.world.carry_soon()
