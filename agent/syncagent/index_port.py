@@ -87,7 +87,7 @@ class Index(State, Protocol):
 
     @property
     def replaced(self) -> str:
-        """Where a damaged index was moved that stood here; empty if there was none."""
+        """Where the last damaged index that stood here was moved, and still is; empty if there was none."""
 
     def commit(self, durable: bool = False) -> None:
         """Make what was written outlast the process; ``durable``: a power cut too."""

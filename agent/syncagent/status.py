@@ -57,6 +57,7 @@ class VolumeStatus(Struct, kw_only=True):
     held: int
     replicas: list[ReplicaStatus]
     halt: str | None = None
+    problem_codes: dict[str, int] = {}
 
 
 class Status(Struct, kw_only=True):

@@ -43,6 +43,8 @@ class Node:
     process: subprocess.Popen[bytes] | None = None
     prefix: list[str] = field(default_factory=list)
     """A program that starts it, with other rights than ours."""
+    options: str = ""
+    """Of the volume, each with a comma before it."""
 
     @property
     def address(self) -> str:
@@ -55,7 +57,7 @@ class Node:
     def command(self) -> list[str]:
         listen = ["--listen", self.address] if self.listens else []
         peers = [word for peer in self.peers for word in ("--peer", peer)]
-        fixed = ["run", "--name", self.name, "--volume", f"data={self.volume}", "--state-dir", str(self.state)]
+        fixed = ["run", "--name", self.name, "--volume", f"data={self.volume}{self.options}", "--state-dir", str(self.state)]
         agent = [*self.prefix, sys.executable, "-m", "syncagent"]
         return [*agent, *fixed, *listen, *peers, "--log-level", "debug", *self.extra]
 

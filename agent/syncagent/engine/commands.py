@@ -41,6 +41,8 @@ class Commands:
         volumes = self._agent.volumes
         if name is None:
             return list(volumes.values())
+        if name in self._agent.suspended:
+            raise CommandRefused(f"{name} is halted: {self._agent.suspended[name].cause}", 5)
         if name not in volumes:
             raise CommandRefused(f"there is no volume {name!r} here; there is {', '.join(volumes) or 'none'}", 2)
         return [volumes[name]]
@@ -49,11 +51,12 @@ class Commands:
 
     def wait_token(self, volume: str | None) -> WaitToken:
         """Begin a barrier on each volume."""
-        return WaitToken({v.context.options.name: v.barriers.begin() for v in self._volumes(volume)})
+        barriers = {v.context.options.name: v.barriers.begin() for v in self._volumes(volume)}
+        return WaitToken(barriers | (dict.fromkeys(self._agent.suspended, b"") if volume is None else {}))
 
     def wait_check(self, token: WaitToken, members: int | None) -> WaitResult:
         """Whether all members have applied what the barriers found."""
-        results = [self._check(self._agent.volumes[name], number, members) for name, number in token.barriers.items()]
+        results = [self._check_one(name, number, members) for name, number in token.barriers.items()]
         worst = next(
             (r for cause in ("alone", "blocked", "unreachable", "behind") for r in results if r.cause == cause), None
         )
@@ -62,6 +65,11 @@ class Commands:
         if worst is None:
             return WaitResult(reached=True, members=fewest)
         return WaitResult(reached=False, cause=worst.cause, members=fewest, missing=missing)
+
+    def _check_one(self, name: str, number: bytes, wanted: int | None) -> WaitResult:
+        if (suspended := self._agent.suspended.get(name)) is not None:
+            return WaitResult(reached=False, cause="blocked", members=1, missing=[f"{name}: halted: {suspended.cause}"])
+        return self._check(self._agent.volumes[name], number, wanted)
 
     def _check(self, volume: Volume, number: bytes, wanted: int | None) -> WaitResult:
         context, membership, name = volume.context, volume.membership, volume.context.options.name
@@ -76,7 +84,8 @@ class Commands:
             )
         target = volume.barriers.known(number)
         blocked = self._blocked(volume)
-        if target is None or not covers_all(context.index.applied, target.items()) or context.halt:
+        is_settled = volume.is_scanned and not context.halt
+        if target is None or not covers_all(context.index.applied, target.items()) or not is_settled:
             text = f"{name}: {context.agent} has {context.index.pending_count} entries to apply"
             if target is None:
                 asked = volume.barriers.awaited(number) or [context.agent]
@@ -139,6 +148,7 @@ class Commands:
     def ready(self) -> ReadyResult:
         """Whether all volumes were filled once."""
         missing = [name for name, volume in self._agent.volumes.items() if not volume.is_ready]
+        missing += self._agent.suspended
         return ReadyResult(ready=not missing, missing=missing)
 
     def held(self, volume: str | None) -> list[HeldStatus]:
@@ -151,7 +161,11 @@ class Commands:
 
     def problems(self, volume: str | None) -> list[ProblemStatus]:
         """What is wrong, the blocking first."""
+        suspended = self._agent.suspended
+        if volume in suspended:
+            return [suspended[volume].problem()]
         found = [problem for v in self._volumes(volume) for problem in v.context.problems]
+        found += [each.problem() for each in suspended.values()] if volume is None else []
         return sorted(found, key=lambda p: (not p.is_blocking, p.code, p.path or ""))
 
     def why(self, volume: str | None, path: bytes) -> WhyStatus:

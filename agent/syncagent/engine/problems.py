@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -74,6 +75,10 @@ class Problems:
     def at(self, path: Path) -> list[ProblemStatus]:
         """The problems of one path."""
         return [problem for (_, where), problem in self._open.items() if where == path]
+
+    def codes(self) -> dict[str, int]:
+        """How many problems there are of each code."""
+        return dict(sorted(Counter(code for code, _ in self._open).items()))
 
     def is_blocking(self) -> bool:
         """Whether something needs a person before all replicas can be equal.

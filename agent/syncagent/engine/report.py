@@ -50,6 +50,7 @@ def volume_status(volume: Volume, expected: Iterable[str]) -> VolumeStatus:
         held=len(volume.lookout.departures.held) + len(volume.applier.holding.held),
         replicas=replicas,
         halt=context.halt,
+        problem_codes=context.problems.codes(),
     )
 
 

@@ -19,7 +19,7 @@ from syncagent.engine.looking import Lookout
 from syncagent.engine.membership import Membership
 from syncagent.engine.nowhere import nowhere
 from syncagent.engine.orders import release_when_due, see_to_the_unobtainable
-from syncagent.engine.problems import Problems
+from syncagent.engine.problems import Problems, printable
 from syncagent.engine.publishing import Publisher
 from syncagent.engine.receiving import Receiver
 from syncagent.engine.routing import Router
@@ -27,6 +27,7 @@ from syncagent.engine.ruling import load_rules
 from syncagent.engine.stating import Herald
 from syncagent.engine.strangers import Strangers
 from syncagent.engine.surroundings import Hints, Surroundings
+from syncagent.engine.suspending import Ward, WardedWorkers, show_replaced
 from syncagent.engine.tidying import Tidier
 from syncagent.engine.waiting import Barriers
 from syncagent.engine.walking import Walker
@@ -50,6 +51,7 @@ class Volume:
             scanner, tree = around.disk.open()
         except OSError as error:
             scanner, tree = nowhere(error)  # ``start`` will halt the volume
+        self.ward = ward = Ward()
         self.context = context = Context(
             options=options,
             agent=agent,
@@ -57,7 +59,7 @@ class Volume:
             scanner=scanner,
             tree=tree,
             peers=around.peers,
-            workers=around.workers,
+            workers=WardedWorkers(around.workers, ward),
             clock=around.clock,
             reconciler=Reconciler(around.index),
             problems=Problems(),
@@ -65,7 +67,7 @@ class Volume:
         context.residues.update(context.index.residues())
         self._disk = around.disk
         self._rehello = around.rehello
-        self.hints = Hints(around.post, self.on_hint)
+        self.hints = Hints(around.post, lambda hint: ward.do(lambda: self.on_hint(hint)))
         self.brake = Brake(options.brake)
         self.remote_brake = Brake(options.brake)
         self.walker = Walker(context, changed=self._path_changed, root_listed=self._root_listed)
@@ -120,10 +122,19 @@ class Volume:
             self.resume()
         context.index.commit(durable=True)
 
+    def begin_anew(self) -> None:
+        """Start in a process that runs already, with sessions that know nothing of this volume."""
+        self.start()
+        self._rehello()
+
     def resume(self) -> None:
         """The root is sound: watch it from now on, then look at everything."""
         context = self.context
-        context.scanner, context.tree = self._disk.open()
+        try:
+            context.scanner, context.tree = self._disk.open()
+        except OSError as error:  # it was there a moment ago
+            self.identity.halt(f"{printable(context.options.path)} cannot be opened: {error.strerror}")
+            return
         self._load_rules()
         self.watching.begin()
         self.lookout.dirty = DirtySet()
@@ -163,6 +174,12 @@ class Volume:
         if self.context.halt or self._flush():
             self.context.index.commit(durable=True)
         self.context.index.close()
+
+    def abandon(self) -> None:
+        """The index has failed: nothing is done any more, and peers learn that the volume is away."""
+        self.watching.end()
+        self.context.index.close()
+        self._rehello()
 
     def on_hint(self, hint: DirtyPath | WatchLost) -> None:
         """Mark what a hint names."""
@@ -260,6 +277,7 @@ class Volume:
             self.identity.check_now_and_then()
             self.watching.settle(is_quiet=self.is_quiet())
             see_to_the_unobtainable(self)
+            show_replaced(context)
             release_when_due(self)
         if self.lookout.dirty.take_everything() and not context.halt:
             self.walker.start_full()

@@ -9,7 +9,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import CollectorRegistry
 
-from syncagent.status import ReplicaStatus, Status, VolumeStatus
+from syncagent.status import ProblemStatus, ReplicaStatus, Status, VolumeStatus
 
 __all__ = ["CONTENT_TYPE", "exposition"]
 
@@ -47,6 +47,7 @@ class _Collector:
     def collect(self) -> Iterable[Metric]:
         yield _info(self._status)
         yield from _volumes(self._status.volumes)
+        yield _troubles(self._status.troubles)
         yield from _replicas(self._status.volumes)
         for name, value in sorted(self._counters.items()):
             yield _counter(name, value)
@@ -68,6 +69,20 @@ def _volumes(volumes: list[VolumeStatus]) -> Iterator[Metric]:
     for volume in volumes:
         halted.add_metric([volume.name], float(volume.state == "halted"))
     yield halted
+    problems = GaugeMetricFamily(
+        "syncagent_problems", "What is wrong now, by code, notes included.", labels=["volume", "code"]
+    )
+    for volume in volumes:
+        for code, count in volume.problem_codes.items():
+            problems.add_metric([volume.name, code], float(count))
+    yield problems
+
+
+def _troubles(troubles: list[ProblemStatus]) -> Metric:
+    family = GaugeMetricFamily("syncagent_peer_trouble", "1 if a peer's address does not work.", labels=["address"])
+    for trouble in troubles:
+        family.add_metric([trouble.path or trouble.text], 1.0)
+    return family
 
 
 def _replicas(volumes: list[VolumeStatus]) -> Iterator[Metric]:

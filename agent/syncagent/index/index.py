@@ -13,7 +13,16 @@ from syncagent.index.entries import Entries
 from syncagent.index.errors import IndexCorrupt
 from syncagent.index.history import History
 from syncagent.index.notes import Notes
-from syncagent.index.opening import CLEAN, RESERVED_BLOCK, SUSPECT, Lock, Opened, closed_on_failure, open_database
+from syncagent.index.opening import (
+    CLEAN,
+    RESERVED_BLOCK,
+    SUSPECT,
+    Lock,
+    Opened,
+    closed_on_failure,
+    latest_aside,
+    open_database,
+)
 from syncagent.index.peers import Peers
 from syncagent.index.pending import Pending
 from syncagent.index.rows import decode_starts, encode
@@ -68,13 +77,13 @@ class Index(Entries, Pending, Peers, Notes, History):
         """Open the index at ``path``, or create it with an origin from ``new_origin``; its directory must exist.
 
         Raises ``IndexLocked`` while another process has it open, ``IndexTooNew``, and ``IndexFailed``. A damaged file
-        is moved aside, never deleted: then the index is new, and ``replaced`` names the moved file.
+        is moved aside, never deleted: then the index is new. ``replaced`` names the last one that was and is still there.
         """
         name = os.fspath(path)
         lock = Lock.take(name)
         try:
             try:
-                return cls._opened(name, lock, new_origin, "")
+                return cls._opened(name, lock, new_origin, latest_aside(name))
             except IndexCorrupt as error:
                 return cls._opened(name, lock, new_origin, error.moved_to)
         except BaseException:
@@ -93,17 +102,23 @@ class Index(Entries, Pending, Peers, Notes, History):
             return
         self._is_open = False
         try:
-            self.rollback()
-            verdict = SUSPECT if self._database.is_suspect else CLEAN
-            self._save()
-            self._database.change("UPDATE state SET is_clean = ?", verdict)
-            self._database.commit()
-            self._database.flush()
+            if self._database.is_suspect:
+                self._database.rollback()
+                self._note_end(SUSPECT)
+            else:
+                self.rollback()
+                self._save()
+                self._note_end(CLEAN)
         except IndexFailed:
             pass  # the next opening checks it, as after a kill
         finally:
             self._database.close()
             self._lock.release()
+
+    def _note_end(self, verdict: int) -> None:
+        self._database.change("UPDATE state SET is_clean = ?", verdict)
+        self._database.commit()
+        self._database.flush()
 
     # -- transactions --------------------------------------------------------------------------
 

@@ -169,6 +169,14 @@ def set_aside(path: str) -> str:
     return aside
 
 
+def latest_aside(path: str) -> str:
+    """The damaged file that was moved last and is still there; empty if there is none."""
+    number, latest = 1, ""
+    while os.path.lexists(aside := f"{path}.damaged-{number}"):
+        number, latest = number + 1, aside
+    return latest
+
+
 def _flush_directory(path: str) -> None:
     descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

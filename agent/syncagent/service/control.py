@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from syncagent.engine import Agent
 from syncagent.engine.commands import WaitToken
+from syncagent.ports import IndexFailed
 from syncagent.service.loop import Loop
 from syncagent.status import (
     CommandRefused,
@@ -36,6 +37,8 @@ class EngineControl:
             return self._loop.ask(question)
         except FutureTimeout as error:
             raise CommandRefused("the agent is busy and has not answered within 30 s; ask again", 3) from error
+        except IndexFailed as error:  # the volume is about to be halted for it
+            raise CommandRefused(str(error), 5) from error
 
     def status(self) -> Status:
         return self._ask(self._agent.status)

@@ -85,7 +85,7 @@ class Service:
             self._add_volume(volume, state)
         self._loop.start(self._agent.run)
         self._has_loop = True
-        self._loop.ask(self._start_volumes)
+        self._loop.ask(self._agent.start)
         self._line.open(_secret(config), self._addresses)
         control = EngineControl(self._agent, self._loop, lambda: dict(self._line.counters))
         token = read_secret(config.http_token_file) if config.http_token_file else None
@@ -125,28 +125,28 @@ class Service:
             ) from error
 
     def _add_volume(self, config: VolumeConfig, state: Path) -> None:
-        try:
+        disk = RealDisk(config)
+        self._disks.append(disk)
+
+        def opened() -> Volume:
             index = Index.open(
                 state / f"{config.name}.index", new_origin=lambda: new_origin(self._config.name, os.urandom(16))
             )
+            around = Surroundings(
+                index=index,
+                disk=disk,
+                peers=self._line,
+                workers=self._pool,
+                clock=self._clock,
+                post=self._loop.post,
+                rehello=self._line.reset,
+            )
+            return Volume(_options(self._config, config), self._config.name, around)
+
+        try:
+            self._agent.add(opened(), opened)
         except IndexLocked as error:
             raise StartFailed(str(error)) from error
-        disk = RealDisk(config)
-        self._disks.append(disk)
-        around = Surroundings(
-            index=index,
-            disk=disk,
-            peers=self._line,
-            workers=self._pool,
-            clock=self._clock,
-            post=self._loop.post,
-            rehello=self._line.reset,
-        )
-        self._agent.add(Volume(_options(self._config, config), self._config.name, around))
-
-    def _start_volumes(self) -> None:
-        for volume in self._agent.volumes.values():
-            volume.start()
 
     def _consumed(self, peer: str, size: int) -> None:
         self._line.consumed(peer, size)
@@ -221,7 +221,10 @@ class Service:
 
     def _stop_volumes(self) -> None:
         for volume in self._agent.take_volumes():
-            volume.stop()
+            try:
+                volume.stop()
+            except IndexFailed as error:
+                log.error("volume %s: %s", volume.context.options.name, error)
         self._loop.end()
 
 
