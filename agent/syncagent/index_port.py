@@ -95,6 +95,9 @@ class Index(State, Protocol):
     def rollback(self) -> None:
         """Drop what was written since the last commit, but the counter and the sequence."""
 
+    def verify(self) -> None:
+        """Read everything back from where it is kept. Raises ``IndexFailed`` where it is damaged."""
+
     def close(self) -> None:
         """Drop what is not committed and let others open the index."""
 

@@ -57,7 +57,15 @@ class Node:
     def command(self) -> list[str]:
         listen = ["--listen", self.address] if self.listens else []
         peers = [word for peer in self.peers for word in ("--peer", peer)]
-        fixed = ["run", "--name", self.name, "--volume", f"data={self.volume}{self.options}", "--state-dir", str(self.state)]
+        fixed = [
+            "run",
+            "--name",
+            self.name,
+            "--volume",
+            f"data={self.volume}{self.options}",
+            "--state-dir",
+            str(self.state),
+        ]
         agent = [*self.prefix, sys.executable, "-m", "syncagent"]
         return [*agent, *fixed, *listen, *peers, "--log-level", "debug", *self.extra]
 

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from process.cluster import eventually, tree_of
-from process.degraded import arrives, cluster_of, fill, fill_up, flows, metric, mounted, second_volume, shows, status, vanishes
+from process.degraded import (
+    arrives,
+    cluster_of,
+    fill,
+    fill_up,
+    flows,
+    metric,
+    mounted,
+    second_volume,
+    shows,
+    status,
+    vanishes,
+)
 
 pytestmark = pytest.mark.root
 
@@ -71,7 +83,7 @@ def test_the_index_is_damaged_while_the_agent_runs(tmp_path: Path) -> None:
         full = cluster.converge()
         pid = b.process.pid if b.process else 0
         damage(b.state / "data.index")
-        damage(b.state / "data.index-wal")
+        damage(b.state / "data.index-wal")  # where the latest pages still are
         (a.volume / "meanwhile").write_bytes(b"x")
         for number in range(100):
             (b.volume / "d1" / f"own{number}").write_bytes(b"own %d" % number)

@@ -126,6 +126,9 @@ class MemoryIndex(MemoryState):
         self._load()
         self.counter, self.sequence = max(self.counter, counter), max(self.sequence, sequence)
 
+    def verify(self) -> None:
+        """Memory is not damaged."""
+
     def _load(self) -> None:
         for name, value in self.disk.saved.items():
             setattr(self, name, copy.copy(value))

@@ -46,6 +46,13 @@ def leave_unclean(index: Index) -> None:
     index._lock.release()
 
 
+def take_seals_off(database: sqlite3.Connection) -> None:
+    """As versions before 4 had it: no checksum behind a value."""
+    database.create_function("unsealed", 1, lambda sealed: sealed[:-8])
+    script = files("syncagent.index").joinpath("sealed.sql").read_text(encoding="utf-8")
+    database.executescript(re.sub(r"\bsealed\(", "unsealed(", script))
+
+
 # -- damage ------------------------------------------------------------------------------------------
 
 
@@ -98,6 +105,38 @@ def test_damage_that_is_met_in_use_is_told_and_the_file_replaced_at_the_next_sta
     again.close()
 
 
+@pytest.mark.parametrize("column", ["entry", "attributes"])
+def test_one_flipped_bit_in_a_value_is_damage(tmp_path: FilePath, column: str) -> None:
+    path = tmp_path / "index.db"
+    filled(path).close()
+    with sqlite3.connect(path) as database:
+        (value,) = database.execute(f"SELECT {column} FROM entries WHERE path = ?", (b"d/0007",)).fetchone()
+        flipped = value[:-9] + bytes([value[-9] ^ 1]) + value[-8:]
+        database.execute(f"UPDATE entries SET {column} = ? WHERE path = ?", (flipped, b"d/0007"))
+    database.close()
+    index = open_index(path)
+    with pytest.raises(IndexCorrupt, match="checksum"):
+        index.row(b"d/0007")
+    index.close()
+
+
+def test_pages_are_read_back_from_the_disk(tmp_path: FilePath) -> None:
+    path = tmp_path / "index.db"
+    filled(path).close()
+    index = open_index(path)
+    assert len(list(index.entries())) == 300
+    index.verify()
+    with path.open("r+b") as file:
+        file.seek(10 * PAGE)
+        file.write(b"\xa5" * PAGE)
+    with pytest.raises(IndexCorrupt):
+        index.verify()
+    index.close()
+    again = open_index(path, "fresh")
+    assert (again.is_new, again.replaced) == (True, f"{path}.damaged-1")
+    again.close()
+
+
 def test_damaged_state_is_damage(tmp_path: FilePath) -> None:
     path = tmp_path / "index.db"
     for change in ("UPDATE state SET known = x'c1'", "DELETE FROM state"):
@@ -133,7 +172,7 @@ def test_a_later_schema_is_refused_and_left_alone(tmp_path: FilePath) -> None:
         database.execute("PRAGMA user_version = 99")
     database.close()
     for _ in range(2):
-        with pytest.raises(IndexTooNew, match=r"index.db has schema 99, this program knows 3: update the program"):
+        with pytest.raises(IndexTooNew, match=r"index.db has schema 99, this program knows 4: update the program"):
             open_index(path)
     assert sorted(os.listdir(tmp_path)) == ["index.db", "index.db.lock"]
 
@@ -142,6 +181,7 @@ def test_an_index_without_a_history_gets_one(tmp_path: FilePath) -> None:
     path = tmp_path / "index.db"
     filled(path).close()
     with sqlite3.connect(path) as database:
+        take_seals_off(database)
         database.executescript("DROP TABLE history; DROP TABLE lineage; PRAGMA user_version = 1;")
     database.close()
     for number in range(2):

@@ -295,6 +295,7 @@ class Volume:
         self._tidier.run()
         if now >= self._next_scan and self.is_scanned and not context.halt:
             self._next_scan = now + self.watching.scan_interval()
+            context.index.verify()
             self.walker.start_full()
 
     def next_due(self) -> float:

@@ -9,6 +9,7 @@ has to know at its beginning how it will end.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from syncagent.index.errors import IndexCorrupt, IndexLocked
@@ -91,6 +92,20 @@ class Database:
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
+    def define(self, name: str, function: Callable[[bytes], bytes]) -> None:
+        """Let statements of this connection call a function."""
+        self._connection.create_function(name, 1, function, deterministic=True)
+
+    def verify(self) -> None:
+        """Read all pages back from the disk. Raises ``IndexCorrupt`` where their structure is damaged.
+
+        What is kept in memory is dropped before; a million rows take about a second.
+        """
+        self.row("PRAGMA shrink_memory")
+        verdict = self.row("PRAGMA quick_check(1)")[0]
+        if verdict != "ok":
+            raise self.corrupt(str(verdict))
+
     def run_script(self, script: str) -> None:
         """Run several statements; ends an open transaction."""
         try:
@@ -143,7 +158,7 @@ class Database:
         """The error that tells of damage, noted for the next opening."""
         self.is_suspect = True
         self._failure = what
-        return IndexCorrupt(f"the index {self.path} is damaged ({what}): restart the agent to have it replaced")
+        return IndexCorrupt(f"the index {self.path} is damaged ({what}): it is moved aside when it is opened next")
 
     def _unusable(self) -> IndexFailed:
         return IndexFailed(f"the index {self.path} failed before ({self._failure}): roll back first")

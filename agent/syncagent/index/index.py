@@ -77,7 +77,7 @@ class Index(Entries, Pending, Peers, Notes, History):
         """Open the index at ``path``, or create it with an origin from ``new_origin``; its directory must exist.
 
         Raises ``IndexLocked`` while another process has it open, ``IndexTooNew``, and ``IndexFailed``. A damaged file
-        is moved aside, never deleted: then the index is new. ``replaced`` names the last one that was and is still there.
+        is moved aside, never deleted: then the index is new. ``replaced`` names the last one that is still there.
         """
         name = os.fspath(path)
         lock = Lock.take(name)
@@ -185,6 +185,10 @@ class Index(Entries, Pending, Peers, Notes, History):
         self._digest = as_number(values["digest"])
         self._must_flush = False
         self._load_peers()
+
+    def verify(self) -> None:
+        """Read the index back from the disk. Raises ``IndexFailed`` where it is damaged."""
+        self._database.verify()
 
     # -- identity ------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ from importlib.resources import files
 
 from syncagent.index.database import Database
 from syncagent.index.errors import IndexCorrupt, IndexLocked, IndexTooNew
+from syncagent.index.rows import encode, seal
 from syncagent.ports import IndexFailed
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x53594E43
 """Tells our files from other SQLite databases."""
 RESERVED_BLOCK = 10_000
@@ -24,7 +25,7 @@ UNCLEAN, CLEAN, SUSPECT = 0, 1, -1
 _INSERT_STATE = """
 INSERT INTO state (id, is_clean, flushes, origin, counter, counter_reserved, sequence, sequence_reserved, floor,
     known, applied, collected, starts, live_count, live_bytes, digest, pending_count, pending_bytes)
-VALUES (1, 0, 0, ?, 0, ?, 0, ?, 0, x'80', x'80', x'80', x'90', 0, 0, zeroblob(16), 0, 0)
+VALUES (1, 0, 0, ?, 0, ?, 0, ?, 0, ?4, ?4, ?4, ?5, 0, 0, zeroblob(16), 0, 0)
 """
 
 
@@ -116,7 +117,7 @@ def _create(database: Database, origin: str) -> None:
     identity = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     scripts = " ".join(map(_script, ("schema.sql", "history.sql", "lineage.sql")))
     database.run_script(f"BEGIN IMMEDIATE; {identity} {scripts}")
-    database.change(_INSERT_STATE, origin, RESERVED_BLOCK, RESERVED_BLOCK)
+    database.change(_INSERT_STATE, origin, RESERVED_BLOCK, RESERVED_BLOCK, encode({}), encode(()))
     database.commit()
 
 
@@ -130,6 +131,9 @@ def _migrate(database: Database, version: int) -> None:
         database.run_script(f"BEGIN IMMEDIATE; PRAGMA user_version = 2; {_script('history.sql')} COMMIT;")
     if version < 3:
         database.run_script(f"BEGIN IMMEDIATE; PRAGMA user_version = 3; {_script('lineage.sql')} COMMIT;")
+    if version < 4:
+        database.define("sealed", seal)
+        database.run_script(f"BEGIN IMMEDIATE; PRAGMA user_version = 4; {_script('sealed.sql')} COMMIT;")
 
 
 def _check(database: Database) -> bool:
@@ -150,9 +154,7 @@ def _check(database: Database) -> bool:
         raise database.corrupt("it was found damaged before" if found else "its state is missing")
     if found[0] == CLEAN:
         return True
-    verdict = database.row("PRAGMA quick_check(1)")[0]
-    if verdict != "ok":
-        raise database.corrupt(str(verdict))
+    database.verify()
     return False
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 import xxhash
@@ -13,14 +15,41 @@ from syncproto.messages import Start
 from syncproto.model import Attributes, Entry, Manifest, Member, Path
 from syncproto.version import Vector
 
-encode = msgspec.msgpack.Encoder().encode
-decode_entry = msgspec.msgpack.Decoder(Entry).decode
-decode_attributes = msgspec.msgpack.Decoder(Attributes).decode
-decode_manifest = msgspec.msgpack.Decoder(Manifest).decode
-decode_member = msgspec.msgpack.Decoder(Member).decode
-decode_vector = msgspec.msgpack.Decoder(Vector).decode
-decode_starts = msgspec.msgpack.Decoder(tuple[Start, ...]).decode
-decode_remembered = msgspec.msgpack.Decoder(Remembered).decode
+T = TypeVar("T")
+
+_SEAL_BYTES = 8
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def seal(blob: bytes) -> bytes:
+    """The blob with its XXH3-64 behind it: SQLite notices damage of its structure only, not of what is in it."""
+    return blob + xxhash.xxh3_64_digest(blob)
+
+
+def encode(value: object) -> bytes:
+    """A value as it lies in a column."""
+    return seal(_encode(value))
+
+
+def _decoder(kind: type[T]) -> Callable[[bytes], T]:
+    decode = msgspec.msgpack.Decoder(kind).decode
+
+    def checked(sealed: bytes) -> T:
+        blob = sealed[:-_SEAL_BYTES]
+        if xxhash.xxh3_64_digest(blob) != sealed[-_SEAL_BYTES:]:
+            raise msgspec.DecodeError("a checksum does not fit")
+        return decode(blob)
+
+    return checked
+
+
+decode_entry = _decoder(Entry)
+decode_attributes = _decoder(Attributes)
+decode_manifest = _decoder(Manifest)
+decode_member = _decoder(Member)
+decode_vector: Callable[[bytes], Vector] = _decoder(dict[str, int])
+decode_starts: Callable[[bytes], tuple[Start, ...]] = _decoder(tuple[Start, ...])
+decode_remembered = _decoder(Remembered)
 
 _NS = 10**9
 _STAT = struct.Struct("<QqqIqIIII")

@@ -1,5 +1,5 @@
 -- The index of one volume. Paths are BLOBs and compare bytewise. Entries, attributes, vectors, members and manifests
--- are msgpack, as on the wire; the other columns repeat what queries ask for. Indexes are partial where a query never
+-- are msgpack, as on the wire, with a checksum behind it; the other columns repeat what queries ask for. Indexes are partial where a query never
 -- asks for the rest, and short, because a digest or hash of 8 bytes finds as well as a long one. A change of this file needs a new version in database.py and a migration from the last one.
 
 -- One row: what belongs to the replica as a whole. It is written with every commit, in the same transaction.
