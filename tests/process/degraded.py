@@ -1,4 +1,4 @@
-"""What the tests of degraded states share: a problem shows with cause and remedy, and as a metric; and it goes again."""
+"""What the tests of degraded states share: a problem shows, with cause, remedy and metric, and goes again."""
 
 from __future__ import annotations
 
