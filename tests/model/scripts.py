@@ -109,6 +109,12 @@ SCRIPTS = {
         A writes x; B pulls A; B renames x y
         C pulls B blind
         expect y write 0; expect names 1""",
+    "a copy deleted beside its loser": """A B C
+        A writes x; C pulls A; B writes x; C pulls B  # C makes the copy
+        A pulls C blind  # has what lost twice, at its name and as the copy, and has not seen what won
+        A deletes x~A0-1  # once is enough
+        A pulls B
+        expect x write 1; expect x~A0-1 write 0; expect names 2""",
     "a successor whose content is elsewhere": """A B C
         A writes x; B pulls A; B writes x
         C pulls B blind

@@ -36,7 +36,7 @@ Rules. Each has planted bugs (``tests/planted``) that show what breaks without i
 12. When a replica is gone for ever, content that only it had is given up and what is here stands again, under an old
     name too.
 13. A copy takes the first name of its series that is free, has the same content, or has held this copy before; a user's
-    own file on such a name stays where it is.
+    own file on such a name stays where it is. A copy that was deleted stays deleted, but where its loser still stood.
 14. A change of metadata keeps the content's dot; the larger rank wins; equal content never conflicts.
 15. A revived directory keeps the best known metadata; an implied one has a placeholder, which ranks below any real
     value. Who merges a tombstone's metadata into an entry from elsewhere mints it again, since others may have dropped
@@ -137,24 +137,29 @@ class Reconciler(Exchange):
         self._put(winner.with_metadata(loser.metadata))
         self._tell_what_a_tombstone_had(loser, winner)
         if loser.is_live and not is_equal:
-            self._keep_the_loser(loser, winner)
+            self._keep_the_loser(loser, winner, stood_here=loser is local)
 
     def _tell_what_a_tombstone_had(self, loser: Entry, winner: Entry) -> None:
         """Rule 15: a register that was taken over from a tombstone, which others may have dropped."""
         if not loser.is_live and loser.metadata.rank > winner.metadata.rank:
             self._mint_metadata_again(loser.path)
 
-    def _keep_the_loser(self, loser: Entry, winner: Entry) -> None:
+    def _keep_the_loser(self, loser: Entry, winner: Entry, *, stood_here: bool) -> None:
         if not winner.is_live:  # what lives survives a delete that had not seen it
             self._mint(loser.path, content_of(loser), loser.stamp, winner, loser)
         elif loser.is_leaf:
-            self._preserve(loser)
+            self._preserve(loser, stood_here=stood_here)
 
-    def _preserve(self, loser: Entry) -> None:
-        """Rule 13: keep a file or symlink under a conflict name."""
+    def _preserve(self, loser: Entry, *, stood_here: bool) -> None:
+        """Rule 13: keep a file or symlink under a conflict name.
+
+        A copy that a user deleted stays deleted, unless he did so here, where the loser still ``stood_here``: then he
+        removed what was there twice, or took the copy back, and did not give up the loser.
+        """
         for path in conflict_paths(loser):
             here = self.state.entry(path)
-            if here is not None and here.is_copy:
+            is_own_delete = here is not None and not here.is_live and here.origin == self.state.origin
+            if here is not None and here.is_copy and not (stood_here and is_own_delete):
                 return  # it is this copy, or what users made of it
             rivals = self.state.pending_at(path) + ([here] if here else [])
             if all(rival.is_copy or not rival.is_live or rival.same_payload(loser) for rival in rivals):
@@ -176,7 +181,7 @@ class Reconciler(Exchange):
         here = self._entry(path)
         if here.kind != Kind.DIRECTORY and self.state.has_live_below(path):
             if here.is_leaf:
-                self._preserve(here)
+                self._preserve(here, stood_here=False)
             seen = [] if here.is_live else [here]
             self._mint(path, DIRECTORY, here.stamp, *seen)
         if self._is_live(path):
@@ -190,5 +195,5 @@ class Reconciler(Exchange):
         elif not here.is_live:
             self._mint(path, DIRECTORY, now, here)
         elif here.is_leaf:
-            self._preserve(here)
+            self._preserve(here, stood_here=True)
             self._mint(path, DIRECTORY, now)
