@@ -8,6 +8,7 @@ from model.ledger import Ledger
 from model.replica import Replica
 from syncproto.model import Entry, Kind, Path
 from syncproto.paths import above, is_below, name, parent
+from syncproto.version import covers_all
 
 Tree = dict[Path, Entry]
 
@@ -17,7 +18,7 @@ def verdict(ledger: Ledger, survivors: Sequence[Replica], happened: set[str]) ->
     return (
         _judge_trees(survivors)
         or _judge_replicas(survivors, len(ledger.writes))
-        or _judge_acts(ledger, survivors)
+        or _judge_acts(ledger, survivors, happened)
         or _judge_undisputed(ledger, survivors[0].live(), happened)
     )
 
@@ -54,15 +55,22 @@ def _judge_replicas(replicas: Sequence[Replica], writes: int) -> str | None:
     return None
 
 
-def _judge_acts(ledger: Ledger, survivors: Sequence[Replica]) -> str | None:
+def _judge_acts(ledger: Ledger, survivors: Sequence[Replica], happened: set[str]) -> str | None:
     present, tree = survivors[0].contents(), survivors[0].live()
     if any(write not in present and ledger.is_owed(write, survivors) for write in ledger.writes):
         return "a write is lost"
     for replica, act in ledger.acts:
         now = tree.get(act.path)
-        if now and act.dot != now.dot and act.has_seen(now) and ledger.counts(replica, act, survivors):
+        if now and _has_replaced(act, now, happened) and ledger.counts(replica, act, survivors):
             return "a replaced entry is back"
     return None
+
+
+def _has_replaced(act: Entry, now: Entry, happened: set[str]) -> bool:
+    """Equal payloads that were joined are one: who saw either saw both, unless the tombstone is gone that says so."""
+    if act.dot == now.dot or not act.has_seen(now):
+        return False
+    return "collect" not in happened or covers_all(dict(act.version), now.version)
 
 
 def _judge_undisputed(ledger: Ledger, tree: Tree, happened: set[str]) -> str | None:
