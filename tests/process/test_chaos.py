@@ -271,7 +271,7 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
         tree = cluster.converge()
         assert not copies(tree) and len(tree) == len(expected) + 1 - 34
         for volume in (a, b):
-            eventually(lambda volume=volume: not (volume / ".syncagent").exists(), 30)
+            eventually(lambda volume=volume: not (volume / ".syncagent" / "staging").exists(), 30)
 
 
 def kill_some(cluster: Cluster, chance: random.Random) -> None:

@@ -153,7 +153,7 @@ def test_kill_at_any_time_leaves_no_trace(tmp_path: Path) -> None:
         assert not [path for path in tree if b"~" in path]
         assert len(tree) == 151
         for volume in cluster.volumes():
-            eventually(lambda volume=volume: not (volume / ".syncagent").exists(), 30)
+            eventually(lambda volume=volume: not (volume / ".syncagent" / "staging").exists(), 30)
 
 
 def test_rename_moves_no_content(tmp_path: Path) -> None:

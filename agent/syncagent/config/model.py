@@ -64,7 +64,10 @@ class Brake:
 
 @dataclass(frozen=True, slots=True)
 class VolumeConfig:
-    """One volume. ``brake`` None: off. ``release_after`` None: held deletes wait for a person."""
+    """One volume. ``brake`` None: off. ``release_after`` None: held deletes wait for a person.
+
+    ``history_size`` None: nothing of what is replaced or removed is kept.
+    """
 
     name: str
     path: bytes
@@ -73,6 +76,8 @@ class VolumeConfig:
     first_join: FirstJoin = "merge"
     brake: Brake | None = Brake()
     release_after: float | None = None
+    history_age: float = 7 * 86400.0
+    history_size: int | None = 2**30
     watch: Watch = "auto"
     poll_interval: float = 10.0
     scan_interval: float = 600.0

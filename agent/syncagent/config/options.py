@@ -171,6 +171,14 @@ VOLUME_OPTIONS = (
         duration_or_never(1, 3650 * DAY), show_duration, on_sighup=True,
     ),
     VolumeOption(
+        "history_age", "TIME", "7d", "how long it is remembered what changes replaced or removed, and the content kept",
+        duration(1, 3650 * DAY), show_duration,
+    ),
+    VolumeOption(
+        "history_size", "SIZE or off", "1G", "how much replaced or removed content is kept in `.syncagent/history`",
+        values.size_or_off, values.show_size,
+    ),
+    VolumeOption(
         "watch", "auto, poll", "auto", "use file events where they arrive, or look at every file periodically",
         one_of("auto", "poll"),
     ),

@@ -14,6 +14,8 @@ HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
 DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?")
 BRAKE = re.compile(r"([0-9]{1,9})[,:]([0-9]{1,3})%")
 ADDRESS = re.compile(r"(\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
+SIZE = re.compile(r"([0-9]{1,15})([KMGT])?i?B?")
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DAY = 86400.0
 
@@ -79,6 +81,24 @@ def brake(text: str) -> Brake | None:
 
 def show_brake(value: Brake | None) -> str:
     return "off" if value is None else str(value)
+
+
+def size_or_off(text: str) -> int | None:
+    """Bytes, with a unit of 1024s; "off" is None."""
+    if text == "off":
+        return None
+    match = SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError("is not a size; write 500M, 1G, 2T, plain bytes or off")
+    return int(match[1]) * UNITS[match[2] or ""]
+
+
+def show_size(size: int | None) -> str:
+    """The shortest exact way to write a size."""
+    if size is None:
+        return "off"
+    unit = next((unit for unit in ("T", "G", "M", "K") if size and size % UNITS[unit] == 0), "")
+    return f"{size // UNITS[unit]}{unit}"
 
 
 def listen_address(text: str) -> Endpoint:

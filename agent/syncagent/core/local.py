@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from syncagent.core.conflict import is_displaced
 from syncagent.core.lineage import UNKNOWN, Lineage
 from syncagent.core.state import State
 from syncproto import limits
@@ -65,7 +66,10 @@ class Local:
             stamp = max(stamp, current.metadata.stamp + 1)  # the time of the new content counts, not that of the touch
         if current and content.kind == Kind.TOMBSTONE:
             content = replace(content, content=current.content)
-        return self._mint(path, content, stamp, *seen, attributes=attributes, source=source)
+        minted = self._mint(path, content, stamp, *seen, attributes=attributes, source=source)
+        if is_displaced(path) and minted.is_leaf and not minted.is_copy and not seen:
+            return self._put(structs.replace(minted, is_copy=True))
+        return minted
 
     def change_metadata(self, path: Path, attributes: Attributes, clock: int) -> Entry:
         """A user changed only the metadata of ``path``, which must have an entry: the content keeps its dot."""

@@ -172,7 +172,8 @@ class Applier:
         is_at_hand = self._is_never_needed if context.rules.ignores(current.path) else context.tree.is_staged
         if not context.reconciler.is_ready(current, is_at_hand):
             if current.kind == Kind.FILE:
-                self._want(current)
+                if not self._sourcer.stage_kept(current):
+                    self._want(current)
             else:
                 self._waiting.setdefault(current.dot, context.now)
                 if current.content is not None:  # half of a rename waits for the other
@@ -246,6 +247,7 @@ class Applier:
         if outcomes and not isinstance(outcomes[-1], Applied):
             residue = self._after_a_failure(entry, todo.steps, outcomes)
             if residue is None:
+                context.history.half_applied(changes, outcomes)
                 return False
             outcomes = [*outcomes[:-1], Applied(residue, None, None)]
         self._record(overlay, changes, outcomes, dots)
@@ -259,6 +261,7 @@ class Applier:
     def _record(self, overlay: Overlay, changes: list[Change], outcomes: list[Outcome], dots: list[Dot]) -> None:
         context = self._context
         overlay.commit()
+        context.history.applied([c for c in changes if not context.rules.ignores(c.path)], outcomes)
         for change in changes:
             if change.after is None:
                 continue
@@ -318,7 +321,9 @@ class Applier:
             context.index.add_residue(last.path)
             return last.path
         undo(context, self._look_again, steps, outcomes[:-1])
-        if isinstance(last, Failed):
+        if isinstance(last, Failed) and last.is_resource and context.history.gives_way_to(last.reason):
+            self.wake([entry])
+        elif isinstance(last, Failed):
             self._park(entry, last.reason, path=last.path, is_shown=True)
             if last.is_resource:
                 self._paused_until = context.now + 1.0

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from syncagent.core.brake import BrakeLimit
 from syncagent.core.ignore import IgnoreRules
 from syncagent.core.reconcile import Reconciler
+from syncagent.engine.history import Historian
 from syncagent.engine.problems import Problems
 from syncagent.ports import Index, Peers, Scanner, Tree
 from syncproto.messages import VolumeHello, VolumeState
@@ -53,6 +54,9 @@ class VolumeOptions:
     scan_interval: float = 600.0
     ready_wait: float = 30.0
     forget_after: float = 30 * 86400.0
+    history_age: float = 7 * 86400.0
+    history_size: int | None = 2**30
+    """In bytes; None keeps nothing of what is replaced or removed."""
 
     @property
     def id(self) -> bytes:
@@ -101,6 +105,10 @@ class Context:
     unflushed: set[Path] = field(default_factory=set)
     """Where something was found on the disk: whoever wrote it need not have flushed it."""
     counters: dict[str, int] = field(default_factory=dict)
+    history: Historian = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = Historian(self)
 
     @property
     def id(self) -> bytes:

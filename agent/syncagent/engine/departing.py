@@ -188,9 +188,11 @@ class Departures:
         for pending in index.pending_at(path):
             if not pending.is_live and pending.has_seen(entry) and not index.has_live_below(path):
                 context.reconciler.integrate(pending, context.clock.wall_ns())  # a kill came before the commit
+                context.history.changed(entry, pending)
                 break
         else:
-            context.reconciler.change(path, Content(Kind.TOMBSTONE), context.clock.wall_ns())
+            deleted = context.reconciler.change(path, Content(Kind.TOMBSTONE), context.clock.wall_ns())
+            context.history.changed(entry, deleted)
             context.count("local_changes")
         index.set_stat(path, None, None)
         context.found(path)

@@ -215,6 +215,10 @@ class Fetcher:
 
     def _cannot_stage(self, error: object, digests: Sequence[bytes]) -> None:
         context = self._context
+        wants = [want for digest in digests if (want := self._wants.get(digest)) is not None]
+        if context.history.gives_way(error, sum(want.size for want in wants)):
+            self._small.update((want.digest, None) for want in wants if not want.is_big)
+            return
         context.problems.add(
             "staging",
             f"contents cannot be staged: {error}",
@@ -223,9 +227,7 @@ class Fetcher:
             wall_ns=context.clock.wall_ns(),
         )
         self._paused_until = context.now + PAUSE_SECONDS
-        for digest in digests:
-            if (want := self._wants.get(digest)) is not None and not want.is_big:
-                self._small[digest] = None
+        self._small.update((want.digest, None) for want in wants if not want.is_big)
 
     def _finished(self, digest: bytes) -> None:
         self._context.problems.clear("staging")

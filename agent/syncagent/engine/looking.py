@@ -330,6 +330,7 @@ class Lookout:
         else:
             source = self._source(seen) if is_new else None
             minted = context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)
+            context.history.changed(entry, minted)
             if source is not None:
                 context.moved.add(minted.dot)
                 self.departures.moved_away(source.path)
@@ -355,6 +356,7 @@ class Lookout:
             is_next = entry is None or pending.has_seen(entry)
             if is_next and pending.kind == seen.kind and pending.content == seen.content:
                 context.reconciler.integrate(pending, context.clock.wall_ns())
+                context.history.changed(entry, pending)
                 context.index.set_stat(seen.path, seen.stat, seen.attributes)
                 if seen.manifest is not None:
                     context.index.put_manifest(seen.manifest)

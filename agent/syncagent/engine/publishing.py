@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from syncagent.engine.context import Context, PeerView
 from syncagent.ports import Row
 from syncproto import limits
-from syncproto.messages import ChunkData, ChunkRequest, Delta, ManifestData, ManifestRequest, Pull
+from syncproto.messages import ChunkData, ChunkRequest, Delta, ManifestData, ManifestRequest, Pull, Range
 from syncproto.model import Entry, Kind, Path, is_news
 from syncproto.version import Vector, covers
 
@@ -123,6 +123,12 @@ class Publisher:
         except OSError:
             return None
 
+    def _read_kept(self, name: bytes | None, wanted: Range) -> bytes | None:
+        try:
+            return self._context.tree.read_kept(name, wanted.offset, wanted.length) if name is not None else None
+        except OSError:
+            return None
+
     # -- contents --------------------------------------------------------------------------------------------
 
     def on_manifest_request(self, view: PeerView, message: ManifestRequest) -> None:
@@ -142,13 +148,19 @@ class Publisher:
         """Read the ranges in a worker and send them; what is no longer on the disk is not found."""
         context = self._context
         rows: list[Row | None] = []
+        kept: dict[bytes, bytes] = {}
         for wanted in message.ranges:
             found = [] if context.halt else context.index.by_content(wanted.digest, 4)
             rows.append(next((row for row in found if row.stat is not None), None))
+            if rows[-1] is None and not context.halt:
+                kept.update((wanted.digest, past.kept) for past in context.index.kept_with_content(wanted.digest, 1))
 
         def job() -> list[bytes | None]:
             pairs = zip(message.ranges, rows, strict=True)
-            return [self._read(row, r.offset, r.length) if row is not None else None for r, row in pairs]
+            return [
+                self._read(row, r.offset, r.length) if row is not None else self._read_kept(kept.get(r.digest), r)
+                for r, row in pairs
+            ]
 
         def done(result: object) -> None:
             data = result if isinstance(result, list) else [None] * len(rows)

@@ -67,21 +67,55 @@ class Sourcer:
         assert stat is not None
         if covers(dict(entry.carried), rows[0].entry.dot) and self._waits_for_its_delete(entry):
             return
-        self._copying.add(digest)
+
+        def failed() -> None:
+            self._look_again(path, context.now)
+            self._park(entry, f"its content could not be copied from {printable(path)}")
+
+        self._copy(
+            entry, needed, lambda count: context.tree.stage_copy(digest, path, stat, needed.sparse, count), failed
+        )
+
+    def stage_kept(self, entry: Entry) -> bool:
+        """Stage the content of a pending file from the history, if it is kept there; False if it is not."""
+        context, digest = self._context, entry.content or b""
+        if digest in self._copying:
+            return True
+        kept = next(iter(context.index.kept_with_content(digest, 1)), None)
+        if kept is None:
+            return False
+
+        def failed() -> None:
+            context.index.unkeep(kept.number)  # it was written to, or is gone: ``recover`` tells which
+            context.is_changed = True
+            self._wake([entry])
+
+        self._copy(entry, entry, lambda count: context.tree.stage_kept(digest, kept.kept, entry.sparse, count), failed)
+        return True
+
+    def _copy(self, entry: Entry, needed: Entry, stage: Callable[[int], bool], failed: Callable[[], None]) -> None:
+        """Have a worker stage the content of ``needed``.
+
+        A staged content is placed once: whoever else wants a small one gets a copy in the same go. One more than can be
+        served is woken: it has the next copies made.
+        """
+        context, digest = self._context, needed.content or b""
+        count_max = COPIES_MAX if needed.size <= limits.CHUNK_BYTES_MAX else 1
+        count = max(1, len(context.index.pending_with_content(digest, count_max)))
 
         def done(result: object) -> None:
             self._copying.discard(digest)
             if result is True:
                 self._wake([entry, *context.index.pending_with_content(digest, count_max + 1)])
+            elif context.history.gives_way(result, needed.size * count):
+                self._wake([entry])
+            elif isinstance(result, OSError):
+                self._park(entry, f"its content could not be copied: {result.strerror or result}")
             else:
-                self._look_again(path, context.now)
-                self._park(entry, f"its content could not be copied from {printable(path)}")
+                failed()
 
-        # A staged content is placed once: whoever else wants a small one gets a copy in the same go. One more than can
-        # be served is woken: it has the next copies made.
-        count_max = COPIES_MAX if needed.size <= limits.CHUNK_BYTES_MAX else 1
-        count = max(1, len(context.index.pending_with_content(digest, count_max)))
-        context.workers.submit(lambda: context.tree.stage_copy(digest, path, stat, needed.sparse, count), done)
+        self._copying.add(digest)
+        context.workers.submit(lambda: stage(count), done)
 
     def _waits_for_its_delete(self, entry: Entry) -> bool:
         """What looks like a renamed file is moved, not copied, if the delete of its old name comes soon."""

@@ -81,6 +81,7 @@ class Volume:
             root_is_sound=lambda: self.identity.check(),
         )
         self.walker.lookout = self.lookout
+        context.history.look_again = self.lookout.look_again
         self.applier = Applier(context, self.remote_brake, want=self._want, look_again=self.lookout.look_again)
         self.fetcher = Fetcher(context, self._staged)
         self.publisher = Publisher(context, look_again=self.lookout.look_again)
@@ -139,6 +140,7 @@ class Volume:
         self.watching.begin()
         self.lookout.dirty = DirtySet()
         self.membership.enlist()
+        context.history.recover()
         self.walker.start_full()
         self.is_scanned = False
         self._next_scan = context.now + context.options.scan_interval
@@ -289,6 +291,7 @@ class Volume:
         self.fetcher.pump()
         self.receiver.run()
         self._scan_progress()
+        context.history.run()
         self.finish()
         self.barriers.run()
         self.herald.run()
@@ -304,7 +307,7 @@ class Volume:
         times: list[float | None] = [self._next_root_check, self._tidier.next_due(), self.herald.next_due()]
         if not context.halt:
             times += [self.lookout.next_due(), self.applier.next_due(), self.receiver.next_due()]
-            times.append(self.barriers.next_due())
+            times += [self.barriers.next_due(), context.history.next_due()]
             if len(self.fetcher) and context.views:
                 times.append(context.now + 0.1)
         return min(when for when in times if when is not None)

@@ -33,7 +33,7 @@ class RealDisk:
         path = self._config.path
         is_first, self._is_first = self._is_first, False
         self._lock_root(path, is_first=is_first)
-        self._scanner, self._tree = VolumeScanner(path), VolumeTree(path)
+        self._scanner, self._tree = VolumeScanner(path), VolumeTree(path, keep_bytes=self._config.history_size)
         return self._scanner, self._tree
 
     def close(self) -> None:

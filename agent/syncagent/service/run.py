@@ -243,6 +243,8 @@ def _options(config: Config, volume: VolumeConfig) -> VolumeOptions:
         release_after=volume.release_after,
         scan_interval=volume.scan_interval,
         forget_after=config.forget_after,
+        history_age=volume.history_age,
+        history_size=volume.history_size,
     )
 
 

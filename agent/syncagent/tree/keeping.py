@@ -85,9 +85,12 @@ class Keeping:
         return Observation(stored.path, kind, stat_key(st), attributes, digest, manifest, is_sparse, notes)
 
     def read_kept(self, name: bytes, offset: int, length: int) -> bytes | None:
-        """Bytes of a kept file for a peer, None if it is not there. Raises ``OSError``."""
+        """Bytes of a kept file for a peer, None if it is not there, or was written to. Raises ``OSError``."""
         with self._opened_kept(name, READ) as opened:
-            return None if opened is None else read_range(opened[1], offset, length)
+            stored = self._store.read_name(opened[0], name) if opened else None
+            if opened is None or stored is None or self._store.is_late(stored, os.fstat(opened[1])):
+                return None
+            return read_range(opened[1], offset, length)
 
     @contextmanager
     def _opened_kept(self, name: bytes, flags: int) -> Iterator[tuple[int, int] | None]:
