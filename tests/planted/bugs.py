@@ -87,7 +87,7 @@ BUGS = [
         "a directory revived over a file covers it without keeping a copy",
         RECONCILE,
         "            if here.is_leaf:\n"
-        "                self._preserve(here)\n"
+        "                self._preserve(here, stood_here=False)\n"
         "            seen = [] if here.is_live else [here]\n",
         "            seen = [here]\n",
         "a file in the way of a directory",
@@ -276,7 +276,7 @@ BUGS = [
         13,
         "whatever lives at the name of a copy is taken for the copy",
         RECONCILE,
-        "if here is not None and here.is_copy:",
+        "if here is not None and here.is_copy and not (stood_here and is_own_delete):",
         "if here is not None and (here.is_copy or here.is_live):",
         "a file on the name of a copy",
     ),

@@ -178,3 +178,21 @@ def test_a_directory_deleted_and_filled_again_at_once_is_looked_into() -> None:
     scene.wait()
     assert scene.tree("b") == scene.tree("a")
     assert scene.end()[b"d/e/deep/new"] == b"new"
+
+
+def test_a_line_of_the_ignore_file_that_is_no_pattern_is_shown_until_it_is_corrected() -> None:
+    scene = Scene()
+    scene.write("a", b".syncignore", b"[z-a]\nhidden\n")
+    scene.wait()
+    scene.write("a", b"hidden", b"1")
+    scene["b"].engine.walker.start_full()
+    scene.wait()
+    assert b"hidden" not in scene.tree("b")
+    for name in "ab":
+        assert [p.code for p in scene[name].engine.context.problems] == ["rules"]
+    scene.write("b", b".syncignore", b"hidden\n")
+    scene.wait()
+    for name in "ab":
+        assert not [*scene[name].engine.context.problems]
+    scene.delete("a", b"hidden")
+    scene.end()

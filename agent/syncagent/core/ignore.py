@@ -5,6 +5,8 @@ The file is in gitignore's syntax, is replicated itself, and rules all replicas.
 
 from __future__ import annotations
 
+import re
+
 from pathspec import GitIgnoreSpec
 
 from syncproto.model import Path
@@ -24,7 +26,7 @@ class IgnoreRules:
         for number, raw in enumerate(self.text.decode("utf-8", "surrogateescape").splitlines(), 1):
             try:
                 GitIgnoreSpec.from_lines([raw])
-            except ValueError as error:
+            except (ValueError, re.error) as error:
                 self.faults.append(f"line {number} of .syncignore is no gitignore pattern: {error}")
             else:
                 lines.append(raw)

@@ -122,9 +122,10 @@ def held(volume: Volume) -> list[HeldStatus]:
         entry = index.entry(path)
         result.append(HeldStatus(path=printable(path), where="deleted here", size=entry.size if entry else 0))
     for dot in sorted(volume.applier.holding.held):
-        entry = index.pending_entry(dot)
-        if entry is not None:
-            result.append(HeldStatus(path=printable(entry.path), where="deleted by a peer", size=entry.size))
+        if (delete := index.pending_entry(dot)) is not None:
+            entry = index.entry(delete.path)
+            size = entry.size if entry else 0
+            result.append(HeldStatus(path=printable(delete.path), where="deleted by a peer", size=size))
     return result
 
 

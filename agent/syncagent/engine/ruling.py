@@ -20,13 +20,14 @@ def load_rules(context: Context) -> bool:
         )
         return False
     context.problems.clear("rules", IGNORE_FILE)
-    if text == context.rules.text:
-        return False
-    context.rules = IgnoreRules(text)
+    is_new = text != context.rules.text
+    if is_new:
+        context.rules = IgnoreRules(text)
     for fault in context.rules.faults:
         context.problems.add(
             "rules", fault, remedy="correct the line", path=IGNORE_FILE, wall_ns=context.clock.wall_ns()
         )
-    context.index.recount()
-    context.is_changed = True
-    return True
+    if is_new:
+        context.index.recount()
+        context.is_changed = True
+    return is_new

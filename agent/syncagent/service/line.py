@@ -36,8 +36,12 @@ class Line:
             volumes=self._volumes,
             emit=self._emit,
         )
-        transport.start()
-        self._secret, self._transport = secret, transport
+        self._secret, self._transport = secret, transport  # a peer may be there before ``start`` returns
+        try:
+            transport.start()
+        except BaseException:
+            self._transport = None
+            raise
         self._listen = tuple(transport.listening)  # where port 0 was asked for, it stays the same from now on
 
     def renew(self, secret: bytes | None, peers: Sequence[str]) -> None:

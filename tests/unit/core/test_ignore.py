@@ -64,3 +64,9 @@ def test_a_line_that_is_no_pattern_is_named_and_the_rest_holds() -> None:
 def test_some_names_are_never_replicated(path: bytes, own: bool, beyond: bool) -> None:
     assert (why_left_out(path) is not None) is own
     assert (why_beyond(path) is not None) is beyond
+
+
+def test_a_line_that_is_no_pattern_of_any_kind_is_a_fault_and_the_rest_counts() -> None:
+    rules = IgnoreRules(b"[z-a]\n*.log\n")
+    assert len(rules.faults) == 1 and "line 1" in rules.faults[0]
+    assert rules.ignores(b"x.log") and not rules.ignores(b"b")
