@@ -8,13 +8,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
 from process.cluster import Cluster, Node
+from syncagent.index.rows import decode_entry
 from syncproto.model import Entry
 from syncproto.version import Dot
 
-_DECODE = msgspec.msgpack.Decoder(Entry).decode
 _ENTRIES = (
     "SELECT entry FROM entries",
     "SELECT entry FROM pending",
@@ -43,7 +41,8 @@ class Dots:
     def _note(self, entry: Entry, index: Path) -> None:
         content = (entry.path, entry.kind, entry.content, entry.stamp, entry.size, entry.mtime_ns)
         register = entry.metadata
-        self._compare(self._contents, entry.dot, content, index)
+        if entry.counter:  # else it is a content of which nobody knows where it came from
+            self._compare(self._contents, entry.dot, content, index)
         if register.counter:
             self._compare(self._registers, register.dot, (entry.path, register.value, register.stamp), index)
 
@@ -61,7 +60,7 @@ def entries_of(index: Path) -> Iterator[Entry]:
         database = sqlite3.connect(f"{directory}/index")
         try:
             for query in _ENTRIES:
-                yield from (_DECODE(row[0]) for row in database.execute(query))
+                yield from (decode_entry(row[0]) for row in database.execute(query))
         finally:
             database.close()
 

@@ -7,17 +7,26 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from process.cluster import Node
+from process.cluster import Node, eventually
 
 
 class Snapshot:
     """The volume and the state of an agent at one time."""
 
     def __init__(self, node: Node, place: Path) -> None:
-        self.volume, self.state = place / "volume", place / "state"
         self._node = node
-        shutil.copytree(node.volume, self.volume, symlinks=True)
+        self.volume, self.state = place / "volume", place / "state"
+        eventually(self._copies_the_volume)
         copy_state(node.state, self.state)
+
+    def _copies_the_volume(self) -> bool:
+        """False if the agent's own directory went away just then."""
+        try:
+            shutil.copytree(self._node.volume, self.volume, symlinks=True)
+        except shutil.Error:
+            shutil.rmtree(self.volume)
+            return False
+        return True
 
     def restore_volume(self) -> None:
         """The same directory, with the content and the marks of then."""

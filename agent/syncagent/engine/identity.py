@@ -164,7 +164,7 @@ class Identity:
         if self._facts is None:
             return UNKNOWN
         before = (past.before for past in index.history_of(path))
-        once = [entry for entry in before if entry is not None and entry.is_live]
+        once = [entry for entry in before if entry is not None and entry.is_live and entry.counter]
         sound, is_older = self._facts
         return Lineage(sound, index.lineage(path), once, is_older)
 
@@ -314,7 +314,10 @@ class Identity:
             context.problems.add(NOTE_KEY, text, remedy="none is needed; this note goes after a day", wall_ns=when)
 
     def rolled_back(self, why: str, ceiling: int) -> None:
-        """Peers know changes of ours that we do not: this index is older than what it has told."""
+        """Peers know changes of ours that we do not: this index is older than what it has told.
+
+        The marker fitted when it was opened, so the disk is not older than the index: what differs is later.
+        """
         log.error("volume %s: %s", self._context.options.name, why)
-        self.reincarnate(why, ceiling=ceiling)
+        self.reincarnate(why, is_older=True, ceiling=ceiling)
         self._volume.resume()
