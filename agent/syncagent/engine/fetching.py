@@ -58,9 +58,9 @@ class Fetcher:
                 self._forget(digest)
 
     def unobtainable(self) -> list[Want]:
-        """What every connected peer was asked for and none has."""
+        """What every connected peer was asked for and none has; everything, while nobody is connected."""
         peers = self._context.views.keys()
-        return [w for w in self._wants.values() if peers and all(peer in w.asked for peer in peers) and not w.is_busy]
+        return [w for w in self._wants.values() if all(peer in w.asked for peer in peers) and not w.is_busy]
 
     # -- peers come, go, and progress -------------------------------------------------------------------
 

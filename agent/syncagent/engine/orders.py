@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from syncagent.core.detect import creations_first, deletions_first
 from syncagent.engine.problems import printable
-from syncproto.model import Entry, Member
-from syncproto.version import covers, merge
+from syncagent.engine.wayback import is_within
+from syncproto.model import Entry, Member, Path
+from syncproto.version import Dot, covers, merge
 
 if TYPE_CHECKING:
     from syncagent.engine.volume import Volume
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("syncagent.engine")
 
 NOBODY_HAS_IT_SECONDS = 5.0
+LOST_SHOWN_MAX = 100
+"""So many of the contents that wait for somebody who is away are shown one by one."""
 
 
 def forget(volume: Volume, member: Member) -> None:
@@ -24,24 +28,40 @@ def forget(volume: Volume, member: Member) -> None:
     volume.tell_members()
 
 
-def release(volume: Volume) -> int:
-    """Apply the held deletes; gives their number."""
+def release(volume: Volume, scope: Path = b"") -> int:
+    """Apply the held deletes, of what is at or below a path alone if one is given; gives their number."""
     context, lookout, applier = volume.context, volume.lookout, volume.applier
-    local = deletions_first(lookout.departures.held)
+    local = deletions_first(path for path in lookout.departures.held if is_within(path, scope))
     for path in local:
         lookout.departures.unhold(path)
         lookout.departures.delete(path)
+    if scope:
+        context.is_changed = True
+        _let_pass(volume, {(context.index.origin, context.index.counter)} if local else set())
+        return len(local) + applier.release(_held_within(volume, scope))
     count = len(local) + len(applier.holding.held)
-    released = volume.membership.released
-    for dot in applier.holding.held | {(context.index.origin, context.index.counter)}:
-        released = merge(released, dict([dot]))
-    volume.membership.set_released(released)
-    applier.release_up_to(released)
+    _let_pass(volume, applier.holding.held | {(context.index.origin, context.index.counter)})
     volume.brake.forgive()
     volume.remote_brake.forgive()
-    volume.tell_members()
     context.is_changed = True
     return count
+
+
+def _let_pass(volume: Volume, dots: Set[Dot]) -> None:
+    """Tell everybody that no brake is to hold the deletes up to these."""
+    released = volume.membership.released
+    for dot in dots:
+        released = merge(released, dict([dot]))
+    volume.membership.set_released(released)
+    volume.applier.release_up_to(released)
+    volume.tell_members()
+
+
+def _held_within(volume: Volume, scope: Path) -> list[Dot]:
+    """The held deletes of peers at or below a path."""
+    pending = volume.context.index.pending_entry
+    held = sorted(volume.applier.holding.held)
+    return [dot for dot in held if (entry := pending(dot)) is not None and is_within(entry.path, scope)]
 
 
 def release_when_due(volume: Volume) -> None:
@@ -56,10 +76,13 @@ def release_when_due(volume: Volume) -> None:
         release(volume)
 
 
-def revert(volume: Volume) -> int:
-    """Bring back what was deleted here from those who have it, and answer a peer's deletes with what is here."""
+def revert(volume: Volume, scope: Path = b"") -> int:
+    """Bring back what was deleted here from those who have it, and answer a peer's deletes with what is here.
+
+    Of what is at or below a path alone, if one is given.
+    """
     context, lookout, applier = volume.context, volume.lookout, volume.applier
-    local = creations_first(lookout.departures.held)
+    local = creations_first(path for path in lookout.departures.held if is_within(path, scope))
     for path in local:
         lookout.departures.unhold(path)
         entry = context.index.entry(path)
@@ -67,9 +90,9 @@ def revert(volume: Volume) -> int:
             context.index.drop(path)
             context.index.put_pending(entry)
             applier.wake([entry])
-    dots = sorted(applier.holding.held)
-    applier.holding.held.clear()
+    dots = _held_within(volume, scope)
     for dot in dots:
+        applier.holding.held.discard(dot)
         entry = context.index.pending_entry(dot)
         if entry is not None:
             context.reconciler.give_up(entry)
@@ -89,12 +112,30 @@ def see_to_the_unobtainable(volume: Volume) -> None:
     for path in set(volume.lost_contents) - {entry.path for entry in entries}:
         del volume.lost_contents[path]
         context.problems.clear("content-lost", path)
-    if not all(volume.membership.is_connected(member.incarnation) for member in volume.membership.others()):
-        return
-    for entry in entries:
+    away = [each for each in volume.membership.others() if not volume.membership.is_connected(each.incarnation)]
+    for entry in entries[:LOST_SHOWN_MAX] if away else entries:
         since = volume.lost_contents.setdefault(entry.path, now)
         if now - since >= NOBODY_HAS_IT_SECONDS:
-            _nobody_has(volume, entry)
+            if away:
+                _somebody_may_have(volume, entry, away)
+            else:
+                _nobody_has(volume, entry)
+
+
+def _somebody_may_have(volume: Volume, entry: Entry, away: list[Member]) -> None:
+    """It waits for whoever has it to come back, or for a person to say that nobody will."""
+    context, membership = volume.context, volume.membership
+    names, incarnations = membership.names(), [member.incarnation for member in away]
+    holders = [i for i in incarnations if i == entry.origin or covers(membership.applied_of(i), entry.dot)]
+    listed = ", ".join(names[incarnation] for incarnation in holders or incarnations)
+    context.problems.add(
+        "content-lost",
+        f"no connected member has the content of this version; not connected, and may have it: {listed}",
+        remedy=f"bring it back, or run 'syncctl forget' for {listed} if it is gone for ever: what is here then stands",
+        path=entry.path,
+        is_blocking=True,
+        wall_ns=context.clock.wall_ns(),
+    )
 
 
 def _nobody_has(volume: Volume, entry: Entry) -> None:
