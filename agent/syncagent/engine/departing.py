@@ -15,7 +15,7 @@ from syncagent.core.plan import StatKey
 from syncagent.engine.context import Context
 from syncagent.engine.problems import printable
 from syncagent.ports import Absent, Finding
-from syncproto.model import Kind, Path
+from syncproto.model import Entry, Kind, Path
 
 log = logging.getLogger("syncagent.engine")
 
@@ -198,6 +198,13 @@ class Departures:
         context.found(path)
         log.debug("volume %s: %s is deleted", context.options.name, printable(path))
         self._changed(path)
+
+    def stands(self, entry: Entry) -> None:
+        """A delete that was reverted is made after all: of what was deleted here nobody has the content."""
+        index = self._context.index
+        index.drop_pending(entry.dot)
+        index.put(entry)
+        self.delete(entry.path)
 
     def _hold(self, paths: list[Path]) -> None:
         context = self._context

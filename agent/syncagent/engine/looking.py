@@ -159,6 +159,8 @@ class Lookout:
             return
         observations: dict[Path, Observation] = {}
         for path, known, finding in looks:
+            if self._context.rules.ignores(path):  # by now
+                continue
             row = self._context.index.row(path)
             if (row.stat if row else None) != known:
                 self.look_again(path, self._context.now)

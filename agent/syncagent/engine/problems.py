@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from syncagent.status import ProblemStatus
@@ -63,6 +63,12 @@ class Problems:
         """Whatever was wrong with the path when it was last looked at is over."""
         for code in ("unreadable", "busy", "unsupported", "not-kept", "replaced"):
             self._open.pop((code, path), None)
+
+    def clear_ignored(self, ignores: Callable[[Path], bool]) -> None:
+        """Nobody looks at what is ignored: whatever was wrong there is over."""
+        for _, path in list(self._open):
+            if path and ignores(path):
+                self.clear_path(path)
 
     def has(self, code: str, path: Path = b"") -> bool:
         """Whether this problem is open."""

@@ -23,6 +23,7 @@ def load_rules(context: Context) -> bool:
     is_new = text != context.rules.text
     if is_new:
         context.rules = IgnoreRules(text)
+        context.problems.clear_ignored(context.rules.ignores)
     for fault in context.rules.faults:
         context.problems.add(
             "rules", fault, remedy="correct the line", path=IGNORE_FILE, wall_ns=context.clock.wall_ns()
