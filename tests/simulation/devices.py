@@ -156,6 +156,7 @@ class SimulatedIndex(MemoryIndex):
     def put(self, entry: Entry) -> None:
         self.machine.minted.append(entry)
         self.machine.written.add(entry.path)
+        self.machine.ledger.recorded.add(entry.content if entry.is_live else None)
         super().put(entry)
 
     def set_stat(self, path: Path, stat: StatKey | None, attributes: Attributes | None) -> None:

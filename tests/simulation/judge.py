@@ -17,6 +17,7 @@ TIDY_SECONDS = 35.0
 SETTLE_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 12.0
 PATIENCE_SECONDS = 6.0
+MERE_NOTES = ("rules", "not-kept", "unsupported", "new-incarnation")
 
 
 def settle(world: World, machines: Sequence[Machine]) -> str | None:
@@ -55,8 +56,8 @@ def _why_unsettled(world: World, machines: Sequence[Machine]) -> str | None:
         if not machine.is_idle:
             return f"{machine.name} has something under way"
         status = machine.agent.status().volumes[0]
-        if not status.in_sync or status.problems:
-            problems = [f"{p.path or ''} {p.text}" for p in machine.engine.context.problems]
+        problems = [f"{p.path or ''} {p.text}" for p in machine.engine.context.problems if p.code not in MERE_NOTES]
+        if not status.in_sync or problems:
             behind = [(r.name, r.connected, r.in_sync, r.entries_behind) for r in status.replicas]
             return f"{machine.name} is {status.state}, {status.pending} pending, {problems}, {behind}"
     vectors = [machine.engine.context.index.applied for machine in machines]

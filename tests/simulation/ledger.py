@@ -171,9 +171,7 @@ class Ledger:
         return pairs + self.spare_copies
 
     def note_dots(self, entry: Entry) -> None:
-        """A replica has put this entry into its index. Raises ``DotUsedTwice``."""
-        if entry.is_live:
-            self.recorded.add(entry.content)
+        """A replica has committed this entry for good. Raises ``DotUsedTwice``."""
         content = (entry.path, entry.kind, entry.content, entry.stamp, entry.size, entry.mtime_ns)
         self._note_dot(self._contents, entry.dot, content)
         register = entry.metadata

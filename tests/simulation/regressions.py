@@ -34,4 +34,32 @@ REGRESSIONS: dict[str, History] = {
             Act(10.0, "a", "ignore", ()),
         ),
     ),
+    "what could not be read and is ignored by now is no problem": History(
+        acts=(
+            Act(0.5, "a", "write", (b"d/e/z", 3, 0)),
+            Act(0.5, "a", "write", (b"d/x", 2, 0)),
+            Act(2.0029, "b", "append", (b"d/x", 5)),
+            Act(2.0205, "a", "rename", (b"d/x", b"d/e/z")),
+            Act(2.05, "b", "write", (b"d/x", 8, 20000)),
+            Act(2.0552, "a", "ignore", (b"d/*", b"!d/x")),
+            Act(2.0894, "a", "unmount", (2.12,)),
+        ),
+        dials=("ab",),
+        seed=2,
+        pace=0.05,
+    ),
+    "a delete that is reverted and of which nobody has the content is made after all": History(
+        acts=(
+            Act(2.1036, "b", "half open", ("a",)),
+            Act(7.3887, "b", "ignore", (b"d/",)),
+            Act(10.1064, "b", "write the same", (b"d", 1)),
+            Act(17.0956, "b", "delete all", (100,)),
+            Act(21.7158, "b", "revert", ()),
+        ),
+        seed=72,
+        brake=(2, 10),
+    ),
+    "a line of the rules that is no pattern ends no agent": History(
+        acts=(Act(0.5, "a", "ignore", (b"[z-a]", b"x[")),),
+    ),
 }

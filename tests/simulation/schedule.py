@@ -19,7 +19,7 @@ PATHS: list[Path] = [b"x", b"y.txt", b"d", b"d/x", b"d/y", b"d/e", b"d/e/z", b"x
 COPIES: list[Path] = [b"~0", b"~1", b"~2"]
 MODES = [0o600, 0o640, 0o644, 0o755]
 OWNERS = [0, 1000, 1001]
-RULES = [(b"x",), (b"d/",), (b"*.txt",), (b"d/*", b"!d/x"), (b"e",), ()]
+RULES = [(b"x",), (b"d/",), (b"*.txt",), (b"d/*", b"!d/x"), (b"e",), (b"[z-a]", b"x["), ()]
 USUAL = {
     "write": 10,
     "save": 4,
@@ -51,25 +51,24 @@ class _Drawing:
         self.random = random
         self.names = "abcde"[: random.choice([2, 2, 2, 3, 3, 3, 4, 5])]
         self.kinds = random.sample(sorted(FAULTS), random.choice([0, 1, 1, 2, 3, 5]))
-        self.paths = random.sample(PATHS, random.choice([1, 2, 3, 6, 8])) + COPIES
+        self.has_brake = "release" in self.kinds or "revert" in self.kinds or random.random() < 0.1
+        self.paths = random.sample(PATHS, random.choice([1, 2, 3, 6, 8]))
         self.sizes = random.choice([[0, 1, 30], [0, 30, 20_000], [0, 20_000, 400_000]])
         self.weights = dict(USUAL)
         for what in UNUSUAL:
-            if random.random() < 0.15:
+            if random.random() < 0.15 or what == "delete all" and self.has_brake:
                 self.weights[what] = 4
-        self.amid = random.choice([0, 0, 0.1, 0.5])
+        self.amid, self.rivals = random.choice([0, 0, 0.1, 0.5]), random.choice([0, 0.1, 0.4])
+        self.pause = random.choice([0.002, 0.02, 0.2, 1.0])
         self.numbers = count(1)
 
     def history(self, seed: int) -> History:
         random = self.random
-        pause = random.choice([0.002, 0.02, 0.2, 1.0])
         scan, loss = random.choice([(600.0, 0.0), (600.0, 0.0), (4.0, 0.2), (4.0, 1.0)])
-        has_brake = "release" in self.kinds or "revert" in self.kinds or random.random() < 0.2
-        if has_brake:
-            self.weights["delete all"] = 3
-        acts = [*self._begin(pause), *self._acts(pause)]
+        acts = self._begin()
+        acts += self._acts(acts[-1].at if acts else 0.0)
         return History(
-            acts=tuple(acts),
+            acts=tuple(sorted(acts)),
             names=self.names,
             dials=tuple(_topology(random, self.names)),
             seed=seed,
@@ -77,35 +76,55 @@ class _Drawing:
             pace=random.choice([0.0005, 0.005, 0.05]),
             scan=scan,
             hint_loss=loss,
-            brake=random.choice([(2, 10), (100, 25)]) if has_brake else BRAKE_OFF,
+            brake=random.choice([(2, 10), (1, 25)]) if self.has_brake else BRAKE_OFF,
         )
 
-    def _begin(self, pause: float) -> list[Act]:
+    def _begin(self) -> list[Act]:
+        """Late starts, wrong clocks, some files that all have, or a time apart."""
         random, acts = self.random, []
         for name in self.names:
             if random.random() < LATE_SHARE:
-                acts.append(Act(0.0, name, "late", (round(random.uniform(0, 40 * pause), 3),)))
+                acts.append(Act(0.0, name, "late", (round(random.uniform(0, 40 * self.pause), 3),)))
             if skew := random.choice([0, 0, 0, -5, 5, 3600]):
                 acts.append(Act(0.0, name, "set clock", (skew,)))
+        if random.random() < 0.6:
+            name = random.choice(self.names)
+            acts += [Act(0.5, name, "write", (path, self.number(), self.size())) for path in self.paths]
+            acts.append(Act(random.choice([0.5, 2.0]), name, "mkdir", (b"e",)))
+        if random.random() < 0.3:
+            at, seconds = acts[-1].at if acts else 0.0, round(random.uniform(5, 25) * self.pause, 2)
+            acts += [Act(at, name, "part", (name, seconds)) for name in self.names[1:]]
         return acts
 
-    def _acts(self, pause: float) -> list[Act]:
-        random, at, acts = self.random, 0.0, []
+    def _acts(self, at: float) -> list[Act]:
+        random, acts = self.random, []
         for _ in range(random.randrange(3, 40)):
-            at = round(at + random.expovariate(1 / pause), 4)
+            at = round(at + random.expovariate(1 / self.pause), 4)
             name = random.choice(self.names)
+            others = [other for other in self.names if other != name]
             if self.kinds and random.random() >= USERS_SHARE:
                 kind = random.choice(self.kinds)
-                others = [other for other in self.names if other != name]
                 acts.append(Act(at, name, kind, FAULTS[kind].draw(Draw(random, name, others))))
-            else:
+                continue
+            (what,) = random.choices(list(self.weights), list(self.weights.values()))
+            path = self.path()
+            acts.append(self._act(at, name, what, path))
+            if random.random() < self.rivals:  # somebody else does something to the same path at the same time
                 (what,) = random.choices(list(self.weights), list(self.weights.values()))
-                amid = random.randrange(1, 30) if random.random() < self.amid else 0
-                acts.append(Act(at, name, what, self._arguments(what), amid))
+                acts.append(self._act(at, random.choice(others), what, path))
+            if what == "delete all" and self.has_brake:
+                seconds = round(random.uniform(0.5, 5.0), 2)
+                acts.append(Act(at + seconds, name, random.choice(["release", "revert"])))
         return acts
 
-    def _arguments(self, what: str) -> tuple[Any, ...]:
-        return _ARGUMENTS[what](self, self.random.choice(self.paths))
+    def _act(self, at: float, name: str, what: str, path: Path) -> Act:
+        amid = self.random.randrange(1, 30) if self.random.random() < self.amid else 0
+        return Act(at, name, what, _ARGUMENTS[what](self, path), amid)
+
+    def path(self) -> Path:
+        """One of those where they work, or one of those that are there."""
+        somewhere = self.random.choice([*COPIES, b"?%d" % self.random.randrange(8)])
+        return self.random.choice([*self.paths, somewhere])
 
     def number(self) -> int:
         return next(self.numbers)
@@ -126,8 +145,8 @@ _ARGUMENTS: dict[str, Callable[[_Drawing, Path], tuple[Any, ...]]] = {
     "ignore": lambda d, path: d.pick(RULES),
     "delete": lambda d, path: (path,),
     "delete all": lambda d, path: (d.pick([60, 100]),),
-    "rename": lambda d, path: (path, d.pick(d.paths)),
-    "swap": lambda d, path: (path, d.pick(d.paths)),
+    "rename": lambda d, path: (path, d.path()),
+    "swap": lambda d, path: (path, d.path()),
     "mkdir": lambda d, path: (path,),
     "change type": lambda d, path: (path, d.number(), d.size()),
     "fifo": lambda d, path: (path,),

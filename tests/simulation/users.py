@@ -1,6 +1,6 @@
 """What users do, by name and with plain arguments, on any replica, at any moment. What cannot be done is not done.
 
-A path ``b"~2"`` stands for the third of the conflict copies that are there.
+A path ``b"~2"`` stands for the third of the conflict copies that are there, ``b"?2"`` for the third of all paths.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 from simulation.ledger import Ledger, tree_of
 from simulation.machine import Machine
 from simulation.world import World
+from syncagent.core.ignore import IGNORE_FILE
 from syncagent.disk.stat import kind_of
 from syncproto.model import Kind, Path
 from syncproto.paths import above, is_below, name, parent
 from twins.disk import MemoryVolume, Writer
 
-COPY_PREFIX = b"~"
+COPY_PREFIX, ANY_PREFIX = b"~", b"?"
 
 
 def content_of(number: int, size: int) -> bytes:
@@ -107,7 +108,7 @@ class Users:
 
     def _ignore(self, volume: MemoryVolume, *patterns: bytes) -> str | None:
         """Rewrite the rules."""
-        return self.write(volume, b".syncignore", b"\n".join(patterns))
+        return self.write(volume, IGNORE_FILE, b"\n".join(patterns))
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -215,11 +216,12 @@ class Users:
 
     def open_writer(self, machine: Machine, path: Path) -> Writer | None:
         """Open a file for writing."""
-        node = machine.volume.look(path)
-        if machine.volume.is_gone or node is None or kind_of(node.mode) != Kind.FILE:
+        resolved = None if machine.volume.is_gone else _resolve(machine.volume, path)
+        node = None if resolved is None else machine.volume.look(resolved)
+        if resolved is None or node is None or kind_of(node.mode) != Kind.FILE:
             return None
-        self.world.note(f"{machine.name} user opens {path!r}")
-        writer = machine.volume.open_writer(path)
+        self.world.note(f"{machine.name} user opens {resolved!r}")
+        writer = machine.volume.open_writer(resolved)
         self.writers.append((machine, writer))
         return writer
 
@@ -241,10 +243,12 @@ class Users:
 
 
 def _resolve(volume: MemoryVolume, path: Path) -> Path | None:
-    if not path.startswith(COPY_PREFIX):
+    if not path.startswith((COPY_PREFIX, ANY_PREFIX)):
         return path
-    copies = [each for each in tree_of(volume) if COPY_PREFIX in name(each)]
-    return copies[int(path[1:]) % len(copies)] if copies else None
+    there = [each for each in tree_of(volume) if each != IGNORE_FILE]
+    if path.startswith(COPY_PREFIX):
+        there = [each for each in there if COPY_PREFIX in name(each)]
+    return there[int(path[1:]) % len(there)] if there else None
 
 
 def _strangers(volume: MemoryVolume, directory: Path) -> list[Path]:
