@@ -166,7 +166,7 @@ class VolumeScanner:
             return False
         if not stat_key(st).is_racy(self._clock()):
             return True
-        if st.st_size < WAITING_BYTES_MIN:
+        if st.st_size < WAITING_BYTES_MIN or stat_key(st).is_coarse:
             return False
         time.sleep(CLOCK_GRANULARITY_NS / 1e9)
         _require_unchanged(fd, st)

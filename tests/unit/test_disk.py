@@ -273,7 +273,7 @@ def test_a_directory_is_expected_in_what_it_is_itself(position: int) -> None:
 
 
 def test_a_stat_is_racy_shortly_after_a_change() -> None:
-    now = 1_700_000_000_000_000_000
+    now = 1_700_000_000_000_000_123
     old = now - 1_000_000_000
     for key, is_racy in (
         (StatKey(1, 1, old, old, 0, 0, 0), False),
@@ -281,6 +281,8 @@ def test_a_stat_is_racy_shortly_after_a_change() -> None:
         (StatKey(1, 1, old, now - 5_000_000, 0, 0, 0), True),
         (StatKey(1, 1, now + 5_000_000, old, 0, 0, 0), True),
         (StatKey(1, 1, now + 10**12, old, 0, 0, 0), False),
+        (StatKey(1, 1, old, old - 123, 0, 0, 0), True),
+        (StatKey(1, 1, old - 2 * 10**9, old - 2 * 10**9 - 123, 0, 0, 0), False),
     ):
         assert key.is_racy(now) is is_racy
 

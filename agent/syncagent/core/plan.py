@@ -12,6 +12,9 @@ from syncproto.model import Attributes, Kind, Path
 
 CLOCK_GRANULARITY_NS = 20_000_000
 """File systems stamp times by the kernel's tick: up to 10 ms, doubled to be on the safe side."""
+COARSE_GRANULARITY_NS = 2_000_000_000 + CLOCK_GRANULARITY_NS
+"""Some stamp whole seconds only, or every other second."""
+SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,25 @@ class StatKey:
     def is_directory(self) -> bool:
         return self.mode & 0o170000 == 0o040000
 
+    @property
+    def is_coarse(self) -> bool:
+        """Whether the file system seems to stamp whole seconds. Nobody can set this time, so it hardly is by chance."""
+        return self.ctime_ns % SECOND_NS == 0
+
+    @property
+    def granularity_ns(self) -> int:
+        """Two changes that are less than this apart may leave the same times."""
+        return COARSE_GRANULARITY_NS if self.is_coarse else CLOCK_GRANULARITY_NS
+
     def is_racy(self, now_ns: int) -> bool:
         """Whether a write right after the look could have left the same times: it must be looked at once more."""
-        return any(abs(now_ns - time_ns) < CLOCK_GRANULARITY_NS for time_ns in (self.mtime_ns, self.ctime_ns))
+        return self.racy_ns(now_ns) > 0
+
+    def racy_ns(self, now_ns: int) -> int:
+        """How long a write may still leave the same times, 0 for no longer."""
+        coarse = self.granularity_ns
+        left = [time_ns + coarse - now_ns for time_ns in (self.mtime_ns, self.ctime_ns)]
+        return max((ns for ns in left if 0 < ns < 2 * coarse), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from syncagent.engine.context import SAME_CONTENT_MAX, Context
 from syncagent.engine.failing import is_residue, undo
 from syncagent.engine.holding import Holding
 from syncagent.engine.problems import printable
+from syncagent.engine.racing import RACY_SECONDS
 from syncagent.engine.sourcing import Sourcer
 from syncagent.engine.styling import Styler
 from syncagent.ports import Applied, Failed, NotEmpty, Outcome, Stale
@@ -243,6 +244,9 @@ class Applier:
             for needed in todo.needs:
                 self._sourcer.stage_or_want(needed, entry)
             return False
+        if self._is_racy(changes):
+            self._park_until(entry, context.now + RACY_SECONDS)
+            return False
         outcomes = context.tree.apply(todo.steps)
         if outcomes and not isinstance(outcomes[-1], Applied):
             residue = self._after_a_failure(entry, todo.steps, outcomes)
@@ -252,6 +256,10 @@ class Applier:
             outcomes = [*outcomes[:-1], Applied(residue, None, None)]
         self._record(overlay, changes, outcomes, dots)
         return True
+
+    def _is_racy(self, changes: list[Change]) -> bool:
+        """Whether a file would be displaced that may have changed without a trace: it is read again first."""
+        return any(c.is_structural and c.was_live and c.path in self._context.races for c in changes)
 
     def _change(self, path: Path, after: Entry | None) -> Change:
         row = self._context.index.row(path)
@@ -276,6 +284,7 @@ class Applier:
             if isinstance(outcome, Applied):
                 if outcome.stat is not None:
                     context.index.set_stat(outcome.path, outcome.stat, outcome.attributes)
+                    context.races.wrote(outcome.path, outcome.stat)
                 context.count("steps_applied")
                 if outcome.displaced is not None:
                     self._look_again(outcome.displaced, context.now)
@@ -299,7 +308,7 @@ class Applier:
         Reconciler(overlay).drop_collected(entry, known)
         changes = [self._change(each, after) for each, (_, after) in overlay.changes().items()]
         todo = plan([c for c in changes if not context.rules.ignores(c.path)], context.tree.is_staged)
-        if todo.unlooked or todo.needs:
+        if todo.unlooked or todo.needs or self._is_racy(changes):
             return False
         outcomes = context.tree.apply(todo.steps)
         if outcomes and not isinstance(outcomes[-1], Applied):

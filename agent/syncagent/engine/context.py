@@ -11,6 +11,7 @@ from syncagent.core.ignore import IgnoreRules
 from syncagent.core.reconcile import Reconciler
 from syncagent.engine.history import Historian
 from syncagent.engine.problems import Problems
+from syncagent.engine.racing import Races
 from syncagent.ports import Index, Peers, Scanner, Tree
 from syncproto.messages import VolumeHello, VolumeState
 from syncproto.model import Path, volume_id
@@ -105,6 +106,7 @@ class Context:
     unflushed: set[Path] = field(default_factory=set)
     """Where something was found on the disk: whoever wrote it need not have flushed it."""
     counters: dict[str, int] = field(default_factory=dict)
+    races: Races = field(init=False)
     history: Historian = field(init=False)
 
     def __post_init__(self) -> None:

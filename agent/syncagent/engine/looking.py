@@ -19,6 +19,7 @@ from syncagent.core.plan import StatKey
 from syncagent.engine.context import Context
 from syncagent.engine.departing import QUIET_SECONDS, Departures, Look
 from syncagent.engine.problems import printable
+from syncagent.engine.racing import Races
 from syncagent.ports import (
     Absent,
     Busy,
@@ -36,7 +37,6 @@ log = logging.getLogger("syncagent.engine")
 
 BATCH_PATHS = 256
 BATCHES_AT_ONCE = 2
-RACY_SECONDS = 0.05
 BUSY_SHOWN_SECONDS = 2.0
 
 
@@ -69,7 +69,7 @@ class Lookout:
             changed=changed,
             root_is_sound=root_is_sound,
         )
-        self._racy: set[Path] = set()
+        self.races = context.races = Races(context.clock, self.look_again)
         self._growing: dict[Path, float] = {}
         self._moves: list[Path] = []
         self.jobs = 0
@@ -82,14 +82,14 @@ class Lookout:
         """The index begins anew, or the volume is halted."""
         self.dirty = DirtySet()
         self._growing.clear()
-        self._racy.clear()
+        self.races.reset()
         self.departures.reset()
 
     def is_quiet(self) -> bool:
         """Whether everything that was marked has been looked at. What keeps growing does not count for ever."""
         now = self._context.now
         waiting = [p for p in self._growing if now - self._growing[p] < BUSY_SHOWN_SECONDS]
-        idle = len(self.dirty) <= len(self._racy) + len(self._growing) and not self.jobs and not waiting
+        idle = len(self.dirty) <= len(self.races) + len(self._growing) and not self.jobs and not waiting
         return idle and not self.departures
 
     def next_due(self) -> float | None:
@@ -126,9 +126,7 @@ class Lookout:
         wanted: list[tuple[Path, StatKey | None, bool]] = []
         for path in paths:
             row = index.row(path)
-            must_read = path in self._racy
-            self._racy.discard(path)
-            wanted.append((path, row.stat if row else None, must_read))
+            wanted.append((path, row.stat if row else None, path in self.races))
         if not wanted:
             if done is not None:
                 done()
@@ -188,9 +186,11 @@ class Lookout:
         context = self._context
         match finding:
             case Unchanged():
+                self.races.settled(path)
                 self._present(path)
                 self._changed(path)
             case Absent():
+                self.races.settled(path)
                 if row is not None and row.stat is not None and context.problems.has("not-kept", path):
                     self._look_at_other_names(path, row.stat)
                 context.problems.clear_path(path)
@@ -251,9 +251,10 @@ class Lookout:
         if seen.kind != Kind.DIRECTORY and context.index.has_live_below(path):
             self._children_first(path)
             return
-        if seen.kind == Kind.FILE and seen.stat.is_racy(context.clock.wall_ns()):
-            self._racy.add(path)
-            self.look_again(path, context.now + RACY_SECONDS)
+        if seen.kind == Kind.FILE:
+            self.races.note(path, seen.stat)
+        else:
+            self.races.settled(path)
         self._judge(row, seen)
         self._changed(path)
 

@@ -58,6 +58,8 @@ class Styler:
                 return
             context.is_applied = context.is_changed = True
             context.index.set_stat(path, outcome.stat, outcome.attributes)
+            if outcome.stat is not None:
+                context.races.wrote(path, outcome.stat)
             now = context.index.row(path)
             is_right = now is None or now.stat is None or now.attributes is None
             if (

@@ -327,6 +327,7 @@ class Volume:
             self.identity.scanned()
             if not self.is_scanned:
                 log.info("volume %s: scanned, %d entries", context.options.name, context.index.live_count)
+                self.lookout.races.scanned()
             self.is_scanned = True
             self.watching.scanned(self.walker.directories)
             self._next_scan = min(self._next_scan, context.now + self.watching.scan_interval())

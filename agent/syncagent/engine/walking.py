@@ -37,7 +37,7 @@ class Walker:
         self._queued: set[Path] = set()
         self._backlog: deque[Path] = deque()
         self._unlisted: dict[Path, float] = {}
-        self._root_due = 0.0
+        self._root_due = self._unread_due = 0.0
         self.jobs = 0
         self.is_full = False
         self.directories = 0
@@ -84,6 +84,10 @@ class Walker:
         for path in [path for path, when in self._unlisted.items() if when <= context.now]:
             self._unlisted[path] = context.now + RETRY_SECONDS
             self.add(path)
+        if context.now >= self._unread_due and len(context.problems):
+            self._unread_due = context.now + RETRY_SECONDS
+            for path in context.problems.paths("unreadable"):  # what was an I/O error may be over without a trace
+                lookout.look_again(path, context.now)
         if context.now >= self._root_due and context.problems.has("root-attributes"):
             self._root_due = context.now + RETRY_SECONDS
             self.add(b"")
@@ -156,6 +160,7 @@ class Walker:
         is_as_known = row is not None and is_live and row.stat == stat
         if is_as_known:
             lookout.departures.present(path)
+            lookout.races.unchanged(path, stat)
             if not is_directory:
                 context.problems.clear("unreadable", path)  # it was read when it had this very stat
             if self.is_full:
@@ -169,7 +174,9 @@ class Walker:
 
     def _same_inode(self, stat: StatKey) -> Row | None:
         """The row of the very same file under another name, untouched since: its content is known without reading."""
-        return next((row for row in self._context.index.by_inode(stat.inode) if row.stat == stat), None)
+        rows = self._context.index.by_inode(stat.inode)
+        races = self._context.races
+        return next((r for r in rows if r.stat == stat and races.is_sound(r.entry.path, stat)), None)
 
 
 def _as_observed(path: Path, row: Row) -> Observation:
