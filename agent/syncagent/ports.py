@@ -18,9 +18,11 @@ from syncagent.index_port import Row as Row
 from syncagent.status import (
     ConflictStatus,
     HeldStatus,
+    HistoryStatus,
     ProblemStatus,
     ReadyResult,
     Status,
+    UndoResult,
     WaitResult,
     WhyStatus,
 )
@@ -251,11 +253,28 @@ class Control(Protocol):
 
     def held(self, volume: str | None) -> list[HeldStatus]: ...
 
-    def release(self, volume: str | None) -> list[str]: ...
+    def release(self, volume: str | None, path: bytes | None = None) -> list[str]:
+        """Apply the held deletes, of what is at or below ``path`` alone if it is given."""
 
-    def revert(self, volume: str | None) -> list[str]: ...
+    def revert(self, volume: str | None, path: bytes | None = None) -> list[str]:
+        """Bring back what they would remove."""
 
     def conflicts(self, volume: str | None) -> list[ConflictStatus]: ...
+
+    def resolve(self, volume: str | None, path: bytes, keep: str) -> list[str]:
+        """End a conflict: ``keep`` names the writer of the content that stands, or is ``both``."""
+
+    def history(self, volume: str | None, path: bytes | None) -> list[HistoryStatus]:
+        """What changed at a path and below it, newest first, or lately anywhere; and what is kept."""
+
+    def restore(self, volume: str | None, path: bytes, at: str | None) -> object:
+        """Begin to bring back what is kept of a path, as it was at a time or before its last change."""
+
+    def undo(self, volume: str | None, since: str, path: bytes | None) -> object:
+        """Begin to revert everything since a time."""
+
+    def undone(self, token: object) -> UndoResult | None:
+        """What became of the one or the other, by what it gave; None while members are asked."""
 
     def problems(self, volume: str | None) -> list[ProblemStatus]: ...
 

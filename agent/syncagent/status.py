@@ -105,6 +105,46 @@ class ConflictStatus(Struct, kw_only=True):
     of: str
     origin: str
     size: int
+    stands: str = ""
+    """The writer of what stands at ``of``."""
+
+
+class PastStatus(Struct, kw_only=True):
+    """One change of a path: when, by whom, what was done, and what stood there before (None: nothing).
+
+    ``size`` is of what stood there, ``is_kept`` whether this replica can bring it back.
+    """
+
+    volume: str
+    path: str
+    time: str
+    by: str
+    what: str
+    before: str | None
+    size: int
+    is_kept: bool
+
+
+class HistoryStatus(Struct, kw_only=True):
+    """Changes of one volume, newest first, and how much is kept. ``kept_bytes_max`` None: nothing is kept."""
+
+    volume: str
+    changes: list[PastStatus]
+    total: int
+    kept: int
+    kept_bytes: int
+    kept_bytes_max: int | None
+    age_seconds: float
+
+
+class UndoResult(Struct, kw_only=True):
+    """What became of an undo: how many paths were reverted, and what could not be, in sentences."""
+
+    reverted: int
+    unchanged: int
+    lacking: list[str] = []
+    unsure: list[str] = []
+    silent: list[str] = []
 
 
 class WhyStatus(Struct, kw_only=True):

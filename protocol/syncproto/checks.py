@@ -21,6 +21,8 @@ from syncproto.messages import (
     ManifestData,
     Members,
     Pull,
+    Recall,
+    Recalled,
     Refuse,
     VolumeState,
 )
@@ -213,6 +215,21 @@ def _check_delta(delta: Delta, frames: Sequence[bytes]) -> None:
         check_entry(entry)
 
 
+def _check_recall(recall: Recall, _: Sequence[bytes]) -> None:
+    if recall.path and (wrong := why_not_canonical(recall.path)):
+        raise DecodeError(f"path {recall.path[:80]!r}: {wrong}")
+
+
+def _check_recalled(recalled: Recalled, _: Sequence[bytes]) -> None:
+    for former in recalled.formers:
+        if wrong := why_not_canonical(former.path):
+            raise DecodeError(f"path {former.path[:80]!r}: {wrong}")
+        if former.entry is not None:
+            check_entry(former.entry)
+            if former.entry.path != former.path:
+                raise DecodeError(f"path {former.path[:80]!r} is told of {former.entry.path[:80]!r}")
+
+
 def _check_manifest(manifest: ManifestData, _: Sequence[bytes]) -> None:
     if manifest.first + len(manifest.chunks) > manifest.total:
         raise DecodeError(f"{len(manifest.chunks)} chunks from {manifest.first} on exceed the total {manifest.total}")
@@ -240,6 +257,8 @@ _CHECKS: dict[type, Callable[..., None]] = {
     Members: _check_members,
     Pull: _check_pull,
     BarrierReply: _check_barrier_reply,
+    Recall: _check_recall,
+    Recalled: _check_recalled,
     Delta: _check_delta,
     ManifestData: _check_manifest,
     ChunkRequest: _check_request,

@@ -146,6 +146,43 @@ class BarrierReply(Message, frozen=True, array_like=True, forbid_unknown_fields=
     known: WireVector
 
 
+class Former(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What stood at a path before the first change that the sender, or one that it asked, has seen since a time.
+
+    ``entry`` None: nothing was known of the path; ``is_sure``: it was seen to be made, not merely learnt of.
+    ``is_kept``: the content is at hand.
+    """
+
+    path: Annotated[bytes, Meta(min_length=1, max_length=limits.PATH_BYTES_MAX)]
+    entry: Entry | None
+    is_sure: bool
+    is_kept: bool
+
+
+class Recall(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="recall"):
+    """Ask your other peers the same while ``hops`` is above 0, and tell what stood at paths before they were changed.
+
+    Of interest are changes with a stamp of at least ``since``, at ``path`` and below; empty: everywhere.
+    """
+
+    volume: VolumeId
+    id: SessionId
+    hops: Annotated[int, Meta(ge=0, le=16)]
+    since: Stamp
+    path: Annotated[bytes, Meta(max_length=limits.PATH_BYTES_MAX)] = b""
+
+
+class Recalled(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="recalled"):
+    """A part of the answer to ``Recall``: one line for each path, the best of what the sender has and was told."""
+
+    is_bulk: ClassVar[bool] = True
+
+    volume: VolumeId
+    id: SessionId
+    formers: Annotated[tuple[Former, ...], Meta(max_length=limits.DELTA_ENTRIES_MAX)]
+    is_last: bool
+
+
 class Members(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="members"):
     """The sender's whole member list of a volume, up to where a person released deletes, and the root's register."""
 
@@ -246,6 +283,8 @@ VolumeMessage = (
     | Doubt
     | Barrier
     | BarrierReply
+    | Recall
+    | Recalled
     | Pull
     | Delta
     | ManifestRequest

@@ -17,6 +17,7 @@ from syncagent.status import (
     WaitResult,
     WhyStatus,
 )
+from twins.control_history import MemoryHistoryControl
 from twins.control_volume import (
     ENTRY_BYTES,
     HERE,
@@ -34,7 +35,7 @@ from twins.control_volume import (
 __all__ = ["MemoryControl", "MemoryMember", "MemoryPath", "MemoryVolume"]
 
 
-class MemoryControl:
+class MemoryControl(MemoryHistoryControl):
     """Thread-safe; tests change it through its methods or its volumes under ``lock``."""
 
     def __init__(self, name: str = "a", **volumes: MemoryVolume) -> None:
@@ -133,16 +134,19 @@ class MemoryControl:
         with self.lock:
             return [held for chosen in self._chosen(volume).values() for held in chosen.held]
 
-    def release(self, volume: str | None) -> list[str]:
-        with self.lock:
-            chosen = self._chosen(volume)
-            return [f"{name}: {let_go(each, is_delete=True)} held deletes are applied" for name, each in chosen.items()]
-
-    def revert(self, volume: str | None) -> list[str]:
+    def release(self, volume: str | None, path: bytes | None = None) -> list[str]:
         with self.lock:
             chosen = self._chosen(volume)
             return [
-                f"{name}: {let_go(each, is_delete=False)} deleted entries are brought back"
+                f"{name}: {let_go(each, path, is_delete=True)} held deletes are applied"
+                for name, each in chosen.items()
+            ]
+
+    def revert(self, volume: str | None, path: bytes | None = None) -> list[str]:
+        with self.lock:
+            chosen = self._chosen(volume)
+            return [
+                f"{name}: {let_go(each, path, is_delete=False)} deleted entries are brought back"
                 for name, each in chosen.items()
             ]
 

@@ -11,6 +11,7 @@ from syncagent.engine.problems import printable
 from syncagent.status import (
     ConflictStatus,
     HeldStatus,
+    PastStatus,
     ProblemStatus,
     ReplicaStatus,
     VolumeStatus,
@@ -56,6 +57,8 @@ class MemoryVolume:
     held: list[HeldStatus] = field(default_factory=list)
     conflicts: list[ConflictStatus] = field(default_factory=list)
     problems: list[ProblemStatus] = field(default_factory=list)
+    pasts: list[PastStatus] = field(default_factory=list)
+    """What is remembered, newest first."""
     paths: dict[bytes, MemoryPath] = field(default_factory=dict)
     root: bytes = b""
     """Where it is; /srv and its name if this is empty."""
@@ -155,16 +158,19 @@ def _blocked(name: str, volume: MemoryVolume) -> Iterator[str]:
             yield f"{name}: {problem.path + ' ' if problem.path else ''}{problem.text}"
 
 
-def let_go(volume: MemoryVolume, *, is_delete: bool) -> int:
-    """Apply the held deletes, or take them back; gives their number."""
-    count, volume.held = len(volume.held), []
+def let_go(volume: MemoryVolume, scope: bytes | None, *, is_delete: bool) -> int:
+    """Apply the held deletes, or take them back, of all or of what is at or below a path; gives their number."""
+    within = printable(scope) if scope else ""
+    chosen = [held for held in volume.held if not within or f"{held.path}/".startswith(f"{within}/")]
+    volume.held = [held for held in volume.held if held not in chosen]
     if is_delete:
-        volume.deletes += count
-        volume.grow(count)
-    for path in volume.paths.values():
-        if path.state == "held":
+        volume.deletes += len(chosen)
+        volume.grow(len(chosen))
+    names = {held.path for held in chosen}
+    for key, path in volume.paths.items():
+        if path.state == "held" and printable(key) in names:
             path.state = "deleted" if is_delete else "replicated"
-    return count
+    return len(chosen)
 
 
 def why(volume: MemoryVolume, path: bytes) -> Iterator[WhyStatus]:

@@ -7,6 +7,7 @@ HTTP/1.0: their answers end with the connection and never come in pieces.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import Any
 from urllib.parse import quote, quote_from_bytes
@@ -18,6 +19,8 @@ from syncagent.cli.exits import FAILED, CommandError
 ANSWER_SECONDS = 10.0
 ANSWER_BYTES_MAX = 1 << 30
 WAIT_GRACE_SECONDS = 10.0
+UNDO_SECONDS = 75.0
+"""More than the agent gives its peers."""
 
 Parameter = str | bytes | float | None
 
@@ -39,8 +42,15 @@ class Client:
 
     def order(self, path: str, /, **body: str | None) -> list[str]:
         """Have something done; gives sentences that say what was."""
-        content = json.dumps(body).encode()
+        content = json.dumps(_with_quoted_path(body)).encode()
         return [str(text) for text in self._decode(self._request("POST", path, content, ANSWER_SECONDS))["done"]]
+
+    def undo(self, path: str, /, **body: str | None) -> dict[str, Any]:
+        """Have something brought back; gives the agent's UndoResult once all members were asked."""
+        content = json.dumps(_with_quoted_path(body)).encode()
+        result = self._decode(self._request("POST", path, content, UNDO_SECONDS))["done"]
+        assert isinstance(result, dict)
+        return result
 
     def wait(self, volume: str | None, timeout: float, members: int | None) -> bytes:
         """The JSON of the agent's WaitResult, at the latest after ``timeout`` seconds."""
@@ -107,6 +117,19 @@ class Client:
 def _query(parameters: dict[str, Parameter]) -> str:
     pairs = [f"{name}={_quoted(value)}" for name, value in parameters.items() if value is not None]
     return "?" + "&".join(pairs) if pairs else ""
+
+
+def _with_quoted_path(body: dict[str, str | None]) -> dict[str, str | None]:
+    """A path may have any bytes: in JSON it is percent-encoded. One that begins with a dot is meant from here."""
+    path = body.get("path")
+    return body if path is None else {**body, "path": quote_from_bytes(absolute(path), safe="/")}
+
+
+def absolute(path: str) -> bytes:
+    """Bytes; what begins with a dot and a slash is meant from where the user is."""
+    if path in (".", "..") or path.startswith(("./", "../")):
+        path = os.path.normpath(os.path.join(os.getcwd(), path))
+    return os.fsencode(path)
 
 
 def _quoted(value: Parameter) -> str:

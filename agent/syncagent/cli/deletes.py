@@ -16,6 +16,7 @@ HOLD_CODES = {
     exits.BLOCKED: "deletes are held",
 }
 DONE = {exits.YES: "done", exits.FAILED: "refused, or the agent is not reachable"}
+within = click.option("--path", metavar="PATH", help="Only this path, and all below it.")
 
 
 @command("hold", "syncctl hold data | less\n", HOLD_CODES)
@@ -36,19 +37,21 @@ def hold(session: Session, is_json: bool, volume: str | None) -> int:
     return exits.BLOCKED if held else exits.YES
 
 
-@command("release", "syncctl release data\n", DONE)
+@command("release", "syncctl release data\nsyncctl release data --path docs\n", DONE)
+@within
 @one_volume
 @click.pass_obj
-def release(session: Session, volume: str | None) -> int:
+def release(session: Session, path: str | None, volume: str | None) -> int:
     """Apply the deletes that are held in VOLUME or in all."""
-    say(*session.client().order("/v1/release", volume=volume))
+    say(*session.client().order("/v1/release", volume=volume, path=path))
     return exits.YES
 
 
-@command("revert", "syncctl revert data\n", DONE)
+@command("revert", "syncctl revert data\nsyncctl revert data --path docs\n", DONE)
+@within
 @one_volume
 @click.pass_obj
-def revert(session: Session, volume: str | None) -> int:
+def revert(session: Session, path: str | None, volume: str | None) -> int:
     """Take back the deletes that are held in VOLUME or in all: the files come back where they were deleted."""
-    say(*session.client().order("/v1/revert", volume=volume))
+    say(*session.client().order("/v1/revert", volume=volume, path=path))
     return exits.YES

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import click
 
 from syncagent.cli import exits
 from syncagent.cli.base import Session, as_json, command, one_volume
+from syncagent.cli.client import absolute
 from syncagent.cli.output import say, size, table
 
 SHOWN = {exits.YES: "shown", exits.FAILED: "the agent is not reachable"}
@@ -27,25 +27,48 @@ syncctl why ./report.txt            from where you are
 WHY_CODES = {exits.YES: "told", exits.FAILED: "nothing is known of it, or the agent is not reachable"}
 
 
-@command("conflicts", "syncctl conflicts data\n", SHOWN)
-@as_json
-@one_volume
-@click.pass_obj
-def conflicts(session: Session, is_json: bool, volume: str | None) -> int:
-    """List the conflict copies in VOLUME or in all.
+CONFLICTS_EXAMPLE = """\
+syncctl conflicts data
+syncctl conflicts resolve docs/report.txt --keep laptop
+syncctl conflicts resolve docs/report.txt --keep both
+"""
+CONFLICTS_CODES = {
+    exits.YES: "shown, or resolved",
+    exits.FAILED: "there is no such conflict, or the agent is not reachable",
+    exits.BLOCKED: "the volume is halted",
+}
+RESOLVE = "resolve"
 
-    Each holds the other content of a file that was edited on two sides at once.
+
+@command("conflicts", CONFLICTS_EXAMPLE, CONFLICTS_CODES)
+@click.option("--keep", metavar="NAME", help="With resolve: the writer whose content is to stand, or `both`.")
+@click.option("--volume", metavar="VOLUME", help="The volume that PATH is in.")
+@as_json
+@click.argument("words", nargs=-1, metavar="[VOLUME | resolve PATH]")
+@click.pass_obj
+def conflicts(session: Session, keep: str | None, volume: str | None, is_json: bool, words: tuple[str, ...]) -> int:
+    """List the conflict copies in VOLUME or in all; with `resolve` end the conflict of PATH.
+
+    Each copy holds the other content of a file that was edited on two sides at once. `--keep` names the writer of the
+    one that is to stand at PATH; the other goes to the history. `--keep both` gives the copy an ordinary name.
     """
-    content = session.client().get("/v1/conflicts", volume=volume)
+    if words[:1] == (RESOLVE,):
+        if len(words) != 2 or keep is None:
+            raise click.UsageError("name one path to resolve, and --keep WRITER or --keep both")
+        say(*session.client().order("/v1/resolve", volume=volume, path=words[1], keep=keep))
+        return exits.YES
+    if len(words) > 1 or keep is not None:
+        raise click.UsageError("--keep and a path are for `syncctl conflicts resolve PATH --keep NAME`")
+    content = session.client().get("/v1/conflicts", volume=words[0] if words else volume)
     found = json.loads(content)["conflicts"]
     if is_json:
         click.echo(content)
     elif not found:
         say("no conflict copies")
     else:
-        rows = [[item["path"], item["of"], item["origin"], size(item["size"])] for item in found]
-        say(*table(["COPY", "OF", "WRITER", "SIZE"], rows))
-        say("look at both, keep what is right under the first name, delete the copy")
+        rows = [[item["path"], item["origin"], size(item["size"]), item["of"], item["stands"]] for item in found]
+        say(*table(["COPY", "WRITER", "SIZE", "OF", "WRITER THERE"], rows))
+        say("look at both, then: syncctl conflicts resolve PATH --keep WRITER, or --keep both")
     return exits.YES
 
 
@@ -84,7 +107,7 @@ def _problem(problem: dict[str, Any]) -> list[str]:
 @click.pass_obj
 def why(session: Session, volume: str | None, is_json: bool, path: str) -> int:
     """Tell all that is known of PATH: watched, ignored, held or queued, and which member lacks it."""
-    content = session.client().get("/v1/why", volume=volume, path=_asked_path(path))
+    content = session.client().get("/v1/why", volume=volume, path=absolute(path))
     told = json.loads(content)
     if is_json:
         click.echo(content)
@@ -93,13 +116,6 @@ def why(session: Session, volume: str | None, is_json: bool, path: str) -> int:
         if told["lacking"]:
             say(f"  not yet at: {', '.join(told['lacking'])}")
     return exits.FAILED if told["state"] == "unknown" else exits.YES
-
-
-def _asked_path(path: str) -> bytes:
-    """Bytes; what begins with a dot and a slash is meant from where the user is."""
-    if path in (".", "..") or path.startswith(("./", "../")):
-        path = os.path.normpath(os.path.join(os.getcwd(), path))
-    return os.fsencode(path)
 
 
 @command(

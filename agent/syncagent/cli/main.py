@@ -25,6 +25,8 @@ PLACES = {
     "release": "syncagent.cli.deletes:release",
     "revert": "syncagent.cli.deletes:revert",
     "conflicts": "syncagent.cli.looking:conflicts",
+    "history": "syncagent.cli.history:history",
+    "undo": "syncagent.cli.history:undo",
     "problems": "syncagent.cli.looking:problems",
     "why": "syncagent.cli.looking:why",
     "rescan": "syncagent.cli.looking:rescan",

@@ -101,6 +101,16 @@ def copied_from(path: Path) -> tuple[Path, str]:
     return original, found["origin"].decode("ascii", "replace")
 
 
+def ordinary_paths(copy: Path) -> Iterator[Path]:
+    """Names that tell no conflict copy, for one that stays: ``report-laptop.txt``, ``report-laptop-2.txt``, ..."""
+    original, origin = copied_from(copy)
+    directory, (stem, extension) = paths.parent(original), _split(paths.name(original))
+    agent = (origin.rpartition(".")[0] or origin or "copy").encode()
+    for number in count(1):
+        tail = b"-" + agent + (b"-%d" % number if number > 1 else b"") + extension
+        yield _inside(directory, _cut(stem, _room(directory) - len(tail)) + tail)
+
+
 def is_displaced(path: Path) -> bool:
     """Whether the name says that this was written to after it was replaced."""
     return _DISPLACED.fullmatch(paths.name(path)) is not None

@@ -12,10 +12,10 @@ from msgspec import structs
 
 from syncagent.core.conflict import is_displaced
 from syncagent.core.lineage import UNKNOWN, Lineage
-from syncagent.core.state import State
+from syncagent.core.state import Overlay, State
 from syncproto import limits
 from syncproto.model import PLACEHOLDER, Attributes, Entry, Kind, Metadata, Path
-from syncproto.version import Dot, join
+from syncproto.version import Dot, covers, join
 
 CLOCK_MAX = limits.STAMP_MAX - 2**40
 """A clock beyond it is taken for this: successors must find room above."""
@@ -108,6 +108,25 @@ class Local:
             self.state.put_pending(current)  # it came before the disk was looked at, and meets what it replaced
         return self._put(trimmed)
 
+    def wish(
+        self,
+        path: Path,
+        content: Content,
+        clock: int,
+        *,
+        attributes: Attributes | None = None,
+        source: Entry | None = None,
+    ) -> Entry:
+        """A person wants ``path`` to be so, having seen what the disk holds: pending until the disk has followed.
+
+        Unlike all other entries of this replica it is known before it is applied.
+        """
+        overlay = Overlay(self.state)
+        wished = Local(overlay).change(path, content, clock, attributes=attributes, source=source)
+        self.state.counter, self.state.known = overlay.counter, overlay.known
+        self.state.put_pending(wished)
+        return wished
+
     # -- minting -------------------------------------------------------------------------------
 
     def _mint(
@@ -161,8 +180,10 @@ class Local:
         state = self.state
         state.counter += 1
         minted = {state.origin: state.counter}
+        has_all_ours = covers(state.applied, (state.origin, state.known.get(state.origin, 0)))
         state.known = {**state.known, **minted}
-        state.applied = {**state.applied, **minted}
+        if has_all_ours:  # else a wish is pending, and holds back the acknowledgement
+            state.applied = {**state.applied, **minted}
         return state.origin, state.counter
 
     def _put(self, entry: Entry) -> Entry:

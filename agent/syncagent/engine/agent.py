@@ -8,6 +8,7 @@ from functools import partial
 
 from syncagent.engine.commands import Commands
 from syncagent.engine.context import Clock
+from syncagent.engine.history_commands import HistoryCommands
 from syncagent.engine.problems import rfc3339
 from syncagent.engine.report import volume_status
 from syncagent.engine.suspending import RETRY_SECONDS, Reopen, Suspended
@@ -40,6 +41,7 @@ class Agent:
         self.suspended: dict[str, Suspended] = {}
         """Volumes whose index has failed, by name."""
         self.commands = Commands(self)
+        self.history_commands = HistoryCommands(self.commands)
         self._addresses = addresses
         self._release = release
         self._troubles: dict[str, str] = {}

@@ -115,6 +115,13 @@ class Applier:
         """A person released deletes, here or elsewhere: those at or below the vector pass."""
         self._candidates.add_dots(self.holding.release_up_to(released), is_live=False)
 
+    def release(self, dots: Iterable[Dot]) -> int:
+        """A person released these deletes, here alone; gives their number."""
+        freed = [dot for dot in dots if dot in self.holding.held]
+        self.holding.held.difference_update(freed)
+        self._candidates.add_dots(freed, is_live=False)
+        return len(freed)
+
     # -- one turn ----------------------------------------------------------------------------------
 
     def run(self) -> bool:

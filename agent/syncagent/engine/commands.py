@@ -17,6 +17,7 @@ from syncagent.status import (
     WaitResult,
     WhyStatus,
 )
+from syncproto.model import Path
 from syncproto.version import Vector, covers_all
 
 if TYPE_CHECKING:
@@ -35,24 +36,34 @@ class Commands:
     """The verbs of the control port."""
 
     def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+        self.agent = agent
 
     def _volumes(self, name: str | None) -> list[Volume]:
-        volumes = self._agent.volumes
+        volumes = self.agent.volumes
         if name is None:
             return list(volumes.values())
-        if name in self._agent.suspended:
-            raise CommandRefused(f"{name} is halted: {self._agent.suspended[name].cause}", 5)
+        if name in self.agent.suspended:
+            raise CommandRefused(f"{name} is halted: {self.agent.suspended[name].cause}", 5)
         if name not in volumes:
             raise CommandRefused(f"there is no volume {name!r} here; there is {', '.join(volumes) or 'none'}", 2)
         return [volumes[name]]
+
+    def places(self, name: str | None, path: bytes | None) -> list[tuple[Volume, Path]]:
+        """The volumes that a path may be meant in, and where in them; without a path their roots."""
+        volumes = self._volumes(name)
+        if not path:
+            return [(volume, b"") for volume in volumes]
+        found = [(each, relative) for each in volumes if (relative := inside(each, path)) is not None]
+        if not found:
+            raise CommandRefused(f"{os.fsdecode(path)} is in no volume of this agent", 2)
+        return [(each, b"" if relative == b"." else relative) for each, relative in found]
 
     # -- questions -----------------------------------------------------------------------------------------
 
     def wait_token(self, volume: str | None) -> WaitToken:
         """Begin a barrier on each volume."""
         barriers = {v.context.options.name: v.barriers.begin() for v in self._volumes(volume)}
-        return WaitToken(barriers | (dict.fromkeys(self._agent.suspended, b"") if volume is None else {}))
+        return WaitToken(barriers | (dict.fromkeys(self.agent.suspended, b"") if volume is None else {}))
 
     def wait_check(self, token: WaitToken, members: int | None) -> WaitResult:
         """Whether all members have applied what the barriers found."""
@@ -67,13 +78,13 @@ class Commands:
         return WaitResult(reached=False, cause=worst.cause, members=fewest, missing=missing)
 
     def _check_one(self, name: str, number: bytes, wanted: int | None) -> WaitResult:
-        if (suspended := self._agent.suspended.get(name)) is not None:
+        if (suspended := self.agent.suspended.get(name)) is not None:
             return WaitResult(reached=False, cause="blocked", members=1, missing=[f"{name}: halted: {suspended.cause}"])
-        return self._check(self._agent.volumes[name], number, wanted)
+        return self._check(self.agent.volumes[name], number, wanted)
 
     def _check(self, volume: Volume, number: bytes, wanted: int | None) -> WaitResult:
         context, membership, name = volume.context, volume.membership, volume.context.options.name
-        others, expected = membership.others(), self._agent.expected(volume)
+        others, expected = membership.others(), self.agent.expected(volume)
         members = 1 + len(others) + len(expected)
         if wanted is None and members == 1:
             return WaitResult(
@@ -147,8 +158,8 @@ class Commands:
 
     def ready(self) -> ReadyResult:
         """Whether all volumes were filled once."""
-        missing = [name for name, volume in self._agent.volumes.items() if not volume.is_ready]
-        missing += self._agent.suspended
+        missing = [name for name, volume in self.agent.volumes.items() if not volume.is_ready]
+        missing += self.agent.suspended
         return ReadyResult(ready=not missing, missing=missing)
 
     def held(self, volume: str | None) -> list[HeldStatus]:
@@ -161,7 +172,7 @@ class Commands:
 
     def problems(self, volume: str | None) -> list[ProblemStatus]:
         """What is wrong, the blocking first."""
-        suspended = self._agent.suspended
+        suspended = self.agent.suspended
         if volume in suspended:
             return [suspended[volume].problem()]
         found = [problem for v in self._volumes(volume) for problem in v.context.problems]
@@ -206,15 +217,15 @@ class Commands:
             raise CommandRefused(f"{path} cannot be opened: {error.strerror}", 5) from error
         return [f"{volume}: what is there now is a new replica; it is united with the others, nothing is deleted"]
 
-    def release(self, volume: str | None) -> list[str]:
+    def release(self, volume: str | None, path: bytes | None = None) -> list[str]:
         """Apply the held deletes."""
-        return [f"{v.context.options.name}: {release(v)} held deletes are applied" for v in self._volumes(volume)]
+        places = self.places(volume, path)
+        return [f"{v.context.options.name}: {release(v, scope)} held deletes are applied" for v, scope in places]
 
-    def revert(self, volume: str | None) -> list[str]:
+    def revert(self, volume: str | None, path: bytes | None = None) -> list[str]:
         """Bring back what was deleted."""
-        return [
-            f"{v.context.options.name}: {revert(v)} deleted entries are brought back" for v in self._volumes(volume)
-        ]
+        places = self.places(volume, path)
+        return [f"{v.context.options.name}: {revert(v, scope)} deleted entries are brought back" for v, scope in places]
 
     def rescan(self, volume: str | None) -> list[str]:
         """Look at everything."""

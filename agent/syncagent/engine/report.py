@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from syncagent.core.conflict import copied_from
 from syncagent.engine.problems import printable, rfc3339
+from syncagent.engine.resolving import stands, writer_of
 from syncagent.engine.volume import Volume
 from syncagent.status import ConflictStatus, HeldStatus, ReplicaStatus, VolumeStatus, WhyStatus
 from syncproto.model import Kind, Path
@@ -102,13 +103,14 @@ def conflicts(volume: Volume) -> list[ConflictStatus]:
     """The conflict copies that are still in the volume."""
     result = []
     for entry in volume.context.index.copies():
-        original, origin = copied_from(entry.path)
+        original, _ = copied_from(entry.path)
         result.append(
             ConflictStatus(
                 path=printable(entry.path),
                 of=printable(original),
-                origin=(origin or entry.origin).rpartition(".")[0],
+                origin=writer_of(entry),
                 size=entry.size,
+                stands=stands(volume, original),
             )
         )
     return result

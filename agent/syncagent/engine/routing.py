@@ -32,6 +32,8 @@ class Router:
             m.ChunkData: self._chunks,
             m.Barrier: lambda view, barrier, _: volume.barriers.on_barrier(view, barrier),
             m.BarrierReply: lambda view, reply, _: volume.barriers.on_reply(view, reply),
+            m.Recall: lambda view, asked, _: volume.recaller.on_recall(view, asked),
+            m.Recalled: lambda view, told, _: volume.recaller.on_recalled(view, told),
         }
 
     def route(self, view: PeerView, event: PeerMessage) -> None:

@@ -21,6 +21,7 @@ from syncagent.engine.nowhere import nowhere
 from syncagent.engine.orders import release_when_due, see_to_the_unobtainable
 from syncagent.engine.problems import Problems, printable
 from syncagent.engine.publishing import Publisher
+from syncagent.engine.recalling import Recaller
 from syncagent.engine.receiving import Receiver
 from syncagent.engine.routing import Router
 from syncagent.engine.ruling import load_rules
@@ -95,6 +96,7 @@ class Volume:
         self.membership = Membership(context)
         self.herald = Herald(context, self.membership, self.is_held_back)
         self.barriers = Barriers(context, self.is_quiet)
+        self.recaller = Recaller(self)
         self.identity = Identity(self)
         self.strangers = Strangers(self)
         self.lookout.lineage_of = self.identity.lineage_of
@@ -253,6 +255,7 @@ class Volume:
             self.fetcher.peer_gone(peer)
             self.receiver.peer_gone(peer)
             self.barriers.peer_gone(view)
+            self.recaller.peer_gone(view)
             self.herald.soon()
 
     def on_message(self, event: PeerMessage) -> None:
@@ -294,6 +297,7 @@ class Volume:
         context.history.run()
         self.finish()
         self.barriers.run()
+        self.recaller.run()
         self.herald.run()
         self._tidier.run()
         if now >= self._next_scan and self.is_scanned and not context.halt:
@@ -307,7 +311,7 @@ class Volume:
         times: list[float | None] = [self._next_root_check, self._tidier.next_due(), self.herald.next_due()]
         if not context.halt:
             times += [self.lookout.next_due(), self.applier.next_due(), self.receiver.next_due()]
-            times += [self.barriers.next_due(), context.history.next_due()]
+            times += [self.barriers.next_due(), self.recaller.next_due(), context.history.next_due()]
             if len(self.fetcher) and context.views:
                 times.append(context.now + 0.1)
         return min(when for when in times if when is not None)

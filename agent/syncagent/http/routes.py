@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 
-from syncagent.http.waiting import wait
+from syncagent.http.waiting import finished, wait
 from syncagent.ports import Control
-from syncagent.status import CommandRefused, ReadyResult, Status
+from syncagent.status import CommandRefused, ReadyResult, Status, UndoResult
 
 WAIT_SECONDS_MAX = 7 * 86400.0
 WAIT_SECONDS_DEFAULT = 60.0
@@ -32,6 +32,15 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
     volume: str | None = None
     name: str | None = None
+    path: str | None = None
+    at: str | None = None
+    since: str | None = None
+    keep: str | None = None
+
+    @property
+    def path_bytes(self) -> bytes | None:
+        """The path, whose bytes that are no UTF-8 come percent-encoded with all others."""
+        return None if self.path is None else unquote_to_bytes(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,11 @@ def _members(control: Control, asked: Question, interrupted: Interruption) -> An
     }
 
 
+def _history(control: Control, asked: Question, _: Interruption) -> Any:
+    path = asked.text("path")
+    return {"volumes": control.history(asked.text("volume"), path.encode("utf-8", "surrogateescape") if path else None)}
+
+
 READS: dict[str, Callable[[Control, Question, Interruption], Any]] = {
     "/v1/status": _status,
     WAIT: _wait,
@@ -136,6 +150,7 @@ READS: dict[str, Callable[[Control, Question, Interruption], Any]] = {
     "/v1/problems": lambda control, asked, _: {"problems": control.problems(asked.text("volume"))},
     "/v1/members": _members,
     "/v1/why": _why,
+    "/v1/history": _history,
 }
 
 
@@ -151,11 +166,36 @@ def _adopt(control: Control, given: Order) -> list[str]:
     return control.adopt(given.volume)
 
 
-CHANGES: dict[str, Callable[[Control, Order], list[str]]] = {
+def _path(given: Order) -> bytes:
+    if not given.path:
+        raise BadRequest('"path" is missing; give a path below the volume, percent-encoded')
+    return given.path_bytes or b""
+
+
+def _restore(control: Control, given: Order) -> UndoResult:
+    return finished(control, control.restore(given.volume, _path(given), given.at))
+
+
+def _undo(control: Control, given: Order) -> UndoResult:
+    if not given.since:
+        raise BadRequest('"since" is missing; give a time as 10m or 2026-11-24T09:30:00Z')
+    return finished(control, control.undo(given.volume, given.since, given.path_bytes))
+
+
+def _resolve(control: Control, given: Order) -> list[str]:
+    if not given.keep:
+        raise BadRequest('"keep" is missing; name the writer whose content is to stand, or both')
+    return control.resolve(given.volume, _path(given), given.keep)
+
+
+CHANGES: dict[str, Callable[[Control, Order], list[str] | UndoResult]] = {
     "/v1/forget": _forget,
     "/v1/adopt": _adopt,
-    "/v1/release": lambda control, given: control.release(given.volume),
-    "/v1/revert": lambda control, given: control.revert(given.volume),
+    "/v1/release": lambda control, given: control.release(given.volume, given.path_bytes),
+    "/v1/revert": lambda control, given: control.revert(given.volume, given.path_bytes),
+    "/v1/restore": _restore,
+    "/v1/undo": _undo,
+    "/v1/resolve": _resolve,
     "/v1/rescan": lambda control, given: control.rescan(given.volume),
 }
 

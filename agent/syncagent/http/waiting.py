@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 
 from syncagent.ports import Control
-from syncagent.status import WaitResult
+from syncagent.status import CommandRefused, UndoResult, WaitResult
 
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.1
 PAUSE_GROWTH = 1.1
+UNDO_SECONDS = 60.0
 
 
 class Interrupted(Exception):
@@ -36,3 +37,13 @@ def wait(
         if interrupted(min(pause, left)):
             raise Interrupted
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
+
+
+def finished(control: Control, token: object) -> UndoResult:
+    """Wait until all members that can be reached were asked. Raises CommandRefused."""
+    deadline = time.monotonic() + UNDO_SECONDS
+    while (result := control.undone(token)) is None:
+        if time.monotonic() > deadline:
+            raise CommandRefused("the members have not answered in time; what they keep may still be brought back", 3)
+        time.sleep(LONGEST_PAUSE_SECONDS / 2)
+    return result

@@ -8,15 +8,18 @@ from typing import TypeVar
 
 from syncagent.engine import Agent
 from syncagent.engine.commands import WaitToken
+from syncagent.engine.history_commands import UndoToken
 from syncagent.ports import IndexFailed
 from syncagent.service.loop import Loop
 from syncagent.status import (
     CommandRefused,
     ConflictStatus,
     HeldStatus,
+    HistoryStatus,
     ProblemStatus,
     ReadyResult,
     Status,
+    UndoResult,
     WaitResult,
     WhyStatus,
 )
@@ -62,11 +65,27 @@ class EngineControl:
     def held(self, volume: str | None) -> list[HeldStatus]:
         return self._ask(lambda: self._agent.commands.held(volume))
 
-    def release(self, volume: str | None) -> list[str]:
-        return self._ask(lambda: self._agent.commands.release(volume))
+    def release(self, volume: str | None, path: bytes | None = None) -> list[str]:
+        return self._ask(lambda: self._agent.commands.release(volume, path))
 
-    def revert(self, volume: str | None) -> list[str]:
-        return self._ask(lambda: self._agent.commands.revert(volume))
+    def revert(self, volume: str | None, path: bytes | None = None) -> list[str]:
+        return self._ask(lambda: self._agent.commands.revert(volume, path))
+
+    def resolve(self, volume: str | None, path: bytes, keep: str) -> list[str]:
+        return self._ask(lambda: self._agent.history_commands.resolve(volume, path, keep))
+
+    def history(self, volume: str | None, path: bytes | None) -> list[HistoryStatus]:
+        return self._ask(lambda: self._agent.history_commands.history(volume, path))
+
+    def restore(self, volume: str | None, path: bytes, at: str | None) -> object:
+        return self._ask(lambda: self._agent.history_commands.restore(volume, path, at))
+
+    def undo(self, volume: str | None, since: str, path: bytes | None) -> object:
+        return self._ask(lambda: self._agent.history_commands.undo(volume, since, path))
+
+    def undone(self, token: object) -> UndoResult | None:
+        assert isinstance(token, UndoToken)
+        return self._ask(lambda: self._agent.history_commands.undone(token))
 
     def conflicts(self, volume: str | None) -> list[ConflictStatus]:
         return self._ask(lambda: self._agent.commands.conflicts(volume))

@@ -149,11 +149,11 @@ def test_conflicts_and_problems(run: Run, control: MemoryControl) -> None:
     assert run("conflicts") == (0, "no conflict copies\n", "")
     assert run("problems") == (0, "no problems\n", "")
     data = control.volumes["data"]
-    data.conflicts = [ConflictStatus(path="x~b-1", of="x", origin="b", size=4)]
+    data.conflicts = [ConflictStatus(path="x~b-1", of="x", origin="b", size=4, stands="c")]
     data.problems = [ProblemStatus(code="busy", text="is being written", path="x", remedy="wait")]
     assert [line.split() for line in run("conflicts", "data")[1].splitlines()[:2]] == [
-        ["COPY", "OF", "WRITER", "SIZE"],
-        ["x~b-1", "x", "b", "4", "B"],
+        ["COPY", "WRITER", "SIZE", "OF", "WRITER", "THERE"],
+        ["x~b-1", "b", "4", "B", "x", "c"],
     ]
     assert run("problems")[:2] == (0, "retried: x: is being written (busy)\n  wait\n")
     data.problems[0].is_blocking = True

@@ -14,6 +14,7 @@ from syncproto.messages import (
     Credit,
     Delta,
     Doubt,
+    Former,
     Heartbeat,
     Hello,
     ManifestData,
@@ -22,6 +23,8 @@ from syncproto.messages import (
     NoSession,
     Pull,
     Range,
+    Recall,
+    Recalled,
     Refuse,
     Relayed,
     Start,
@@ -83,6 +86,13 @@ SAMPLES: list[tuple[AnyMessage, tuple[bytes, ...]]] = [
     (Doubt(VOLUME, "a.1", "clone", "a copy", (b"start--1",), 7), ()),
     (Barrier(VOLUME, b"barrier1", 3), ()),
     (BarrierReply(VOLUME, b"barrier1", {"a.1": 1}), ()),
+    (Recall(VOLUME, b"recall-1", 3, 17, b"dir"), ()),
+    (
+        Recalled(
+            VOLUME, b"recall-1", (Former(ENTRY.path, ENTRY, True, True), Former(b"new", None, False, False)), True
+        ),
+        (),
+    ),
     (PULL, ()),
     (DELTA, (b"hello",)),
     (ManifestRequest(VOLUME, 2, DIGEST, 5), ()),

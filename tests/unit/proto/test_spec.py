@@ -11,7 +11,7 @@ import pytest
 from syncproto import limits
 from syncproto.checks import DIRECTIONS
 from syncproto.greeting import REFUSALS
-from syncproto.messages import Message, Range, Relayed, SessionMessage, Start, VolumeHello, VolumeMessage
+from syncproto.messages import Former, Message, Range, Relayed, SessionMessage, Start, VolumeHello, VolumeMessage
 from syncproto.model import Attributes, Chunk, Entry, Kind, Member, Metadata
 from syncproto.states import TABLE
 
@@ -26,6 +26,7 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "relayed": Relayed,
     "member": Member,
     "range": Range,
+    "former": Former,
     "chunk": Chunk,
     "entry": Entry,
     "metadata": Metadata,
