@@ -69,20 +69,20 @@ def test_a_group_costs_one_fsync_for_each_directory(volume: RealVolume, tree: Vo
         applied(tree, Place((b"a/", b"b/")[number % 2] + data, None, digest, len(data), OURS, 1))
     applied(tree, MakeSymlink(b"a/l", None, b"t", OURS, 1), Remove(b"a/0", stat_of(volume, b"a/0"), Kind.FILE))
     tree.flush()
-    assert (tree.counters.content_flushes, tree.counters.directory_fsyncs) == (20, 2)
+    assert (tree.counters.content_flushes, tree.counters.directory_fsyncs) == (20, 3)  # the root has their names
     tree.flush()
-    assert tree.counters.directory_fsyncs == 2
+    assert tree.counters.directory_fsyncs == 3
     applied(tree, MakeDirectory(b"c", None, OURS_TO_ENTER, 1))
     tree.flush()
-    assert tree.counters.directory_fsyncs == 4  # the new directory, and the one that holds it
+    assert tree.counters.directory_fsyncs == 5  # the new directory, and the one that holds it
 
 
-def test_a_directory_that_is_gone_again_needs_no_flush(volume: RealVolume, tree: VolumeTree) -> None:
+def test_a_directory_that_is_gone_again_is_flushed_with_all_others(volume: RealVolume, tree: VolumeTree) -> None:
     volume.mkdir(b"d")
     applied(tree, place(tree, b"d/f", b"x"), MakeDirectory(b"d/e", None, OURS_TO_ENTER, 1))
     volume.delete(b"d")
     tree.flush()
-    assert tree.counters.directory_fsyncs == 0
+    assert tree.counters.directory_fsyncs <= 1 and tree.counters.file_system_syncs == 1  # it may have another name
 
 
 # -- what is staged, and leftovers -------------------------------------------------------------------

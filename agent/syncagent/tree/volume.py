@@ -28,13 +28,19 @@ from syncagent.tree.parts import Parts
 from syncagent.tree.staging import Staging
 from syncagent.tree.steps import Batch, Touched
 from syncproto.model import Attributes, Manifest, Path
-from syncproto.paths import RESERVED_NAME, parent, why_not_canonical
+from syncproto.paths import RESERVED_NAME, above, parent, why_not_canonical
 
 WHOLE_SYSTEM_FROM = 32
 """From so many files and directories on, one flush of the file system is cheaper than one of each."""
 FLUSHED_MAX = 10_000
 _NOT_COUNTED = frozenset({RESERVED_NAME, b"lost+found"})
 """What a root may hold and still be empty."""
+
+
+def with_names(directories: Set[Path]) -> set[Path]:
+    """Directories and those above them: a local program may have made them just now, and not flushed their names."""
+    names = {each for path in directories for each in above(path)}
+    return names.union(directories, [b""] if directories else [])
 
 
 class VolumeTree(Keeping):
@@ -153,10 +159,10 @@ class VolumeTree(Keeping):
         with self._lock:
             self._root.require_same()
             touched, self._touched = self._touched, Touched(born=self._touched.born)
-            self._flush_all(touched.directories.union(touched.inodes, seen))
+            self._flush_all(with_names(touched.directories).union(touched.inodes, seen))
             late = self._displaced.settle() if self._displaced.is_waiting else []
             self._late += late
-            self._flush_all({parent(each.to) for each in late})
+            self._flush_all(with_names({parent(each.to) for each in late}))
 
     def _flush_all(self, paths: Set[Path]) -> None:
         """One flush each; the whole file system where they are many, or one of them cannot be flushed by itself.
