@@ -1,10 +1,11 @@
-"""A TCP proxy on loopback that can be told to swallow what it is given."""
+"""A TCP proxy on loopback that can be told to swallow what it is given, or to be cut like a cable."""
 
 from __future__ import annotations
 
 import selectors
 import socket
 import threading
+import time
 
 
 class Proxy:
@@ -16,6 +17,7 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
         self.is_deaf = False
+        self._is_cut = False
         self._is_over = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
@@ -29,6 +31,16 @@ class Proxy:
         self._is_over = True
         self._thread.join()
 
+    def cut(self) -> None:
+        """End all connections, and let none live until ``mend``."""
+        self._is_cut = True
+        while len(self._selector.get_map()) > 1:
+            time.sleep(0.01)
+
+    def mend(self) -> None:
+        """Forward again."""
+        self._is_cut = False
+
     def _run(self) -> None:
         while not self._is_over:
             for key, _ in self._selector.select(0.02):
@@ -36,6 +48,8 @@ class Proxy:
                     self._accept()
                 else:
                     self._forward(key.fileobj, key.data)
+            if self._is_cut:
+                self._end_all()
         for key in list(self._selector.get_map().values()):
             assert isinstance(key.fileobj, socket.socket)
             key.fileobj.close()
@@ -43,9 +57,20 @@ class Proxy:
 
     def _accept(self) -> None:
         near, _ = self._server.accept()
-        far = socket.create_connection(self._target)
+        try:
+            far = socket.create_connection(self._target)
+        except OSError:  # nobody listens there now
+            near.close()
+            return
         self._selector.register(near, selectors.EVENT_READ, far)
         self._selector.register(far, selectors.EVENT_READ, near)
+
+    def _end_all(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            if key.data is not None:
+                assert isinstance(key.fileobj, socket.socket)
+                self._selector.unregister(key.fileobj)
+                key.fileobj.close()
 
     def _forward(self, source: object, target: socket.socket) -> None:
         assert isinstance(source, socket.socket)

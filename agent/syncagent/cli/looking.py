@@ -18,7 +18,7 @@ PROBLEM_CODES = {
     exits.FAILED: "the agent is not reachable",
     exits.BLOCKED: "something needs a person",
 }
-NOTES = frozenset({"not-kept", "unsupported"})
+NOTES = frozenset({"not-kept", "unsupported", "residue"})
 """What is not replicated, by the rules: nothing is wrong, and nothing will be tried again."""
 WHY_EXAMPLE = """\
 syncctl why docs/report.txt         below the volume's root

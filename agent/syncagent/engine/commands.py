@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncagent.engine.orders import forget, release, revert
-from syncagent.engine.report import conflicts, held, inside, why
+from syncagent.engine.report import conflicts, held, inside, problems, why
 from syncagent.status import (
     CommandRefused,
     ConflictStatus,
@@ -175,7 +175,7 @@ class Commands:
         suspended = self.agent.suspended
         if volume in suspended:
             return [suspended[volume].problem()]
-        found = [problem for v in self._volumes(volume) for problem in v.context.problems]
+        found = [problem for v in self._volumes(volume) for problem in problems(v)]
         found += [each.problem() for each in suspended.values()] if volume is None else []
         return sorted(found, key=lambda p: (not p.is_blocking, p.code, p.path or ""))
 

@@ -78,10 +78,6 @@ class Problems:
         """The paths that have this problem."""
         return [path for each, path in self._open if each == code]
 
-    def at(self, path: Path) -> list[ProblemStatus]:
-        """The problems of one path."""
-        return [problem for (_, where), problem in self._open.items() if where == path]
-
     def codes(self) -> dict[str, int]:
         """How many problems there are of each code."""
         return dict(sorted(Counter(code for code, _ in self._open).items()))

@@ -9,9 +9,11 @@ from syncagent.core.conflict import copied_from
 from syncagent.engine.problems import printable, rfc3339
 from syncagent.engine.resolving import stands, writer_of
 from syncagent.engine.volume import Volume
-from syncagent.status import ConflictStatus, HeldStatus, ReplicaStatus, VolumeStatus, WhyStatus
+from syncagent.status import ConflictStatus, HeldStatus, ProblemStatus, ReplicaStatus, VolumeStatus, WhyStatus
 from syncproto.model import Kind, Path
 from syncproto.version import covers_all
+
+RESIDUE = "was deleted elsewhere, and stays here for what it holds, which is not replicated"
 
 
 def volume_status(volume: Volume, expected: Iterable[str]) -> VolumeStatus:
@@ -172,11 +174,22 @@ def why(volume: Volume, path: Path) -> WhyStatus:
         what = "a deletion" if not entry.is_live else f"a version of {entry.size} bytes"
         cause = "held by the brake" if held_here else "waits for its content" if entry.is_live else "waits"
         details.append(f"{what} from {entry.origin.rpartition('.')[0]} is pending: {cause}")
-    details += [f"{problem.text}" for problem in context.problems.at(path)]
+    details += [problem.text for problem in problems(volume) if problem.path == printable(path)]
     details.append(f"watched by {'events' if volume.watching.mode == 'events' else 'polling'}")
     if state == "unknown":
         details.append("no entry: it was never seen here, or its name is mistyped")
     return WhyStatus(path=printable(path), state=state, details=details, lacking=_lacking(volume, path))
+
+
+def problems(volume: Volume) -> list[ProblemStatus]:
+    """What is wrong, and the directories that stay though they were deleted elsewhere."""
+    residues = [
+        ProblemStatus(
+            code="residue", text=RESIDUE, remedy="remove it, if nothing in it is needed", path=printable(path)
+        )
+        for path in sorted(volume.context.residues)
+    ]
+    return [*volume.context.problems, *residues]
 
 
 def _lacking(volume: Volume, path: Path) -> list[str]:
