@@ -6,7 +6,7 @@ Each port has a real adapter and an in-memory twin, and one contract suite that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from syncagent.core.plan import StatKey
@@ -51,11 +51,13 @@ class DirtyPath:
 
     ``is_closed``: closed after a write, moved, deleted, attributes: look at once; else it is growing: let it settle.
     ``is_tree``: everything below may have changed too.
+    ``is_written``: closed after a write, perhaps through a map that leaves the times alone: read it, whatever its stat.
     """
 
     path: Path
     is_closed: bool
     is_tree: bool = False
+    is_written: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,12 @@ def test_what_an_event_means(mask: int, path: bytes, hint: DirtyPath | WatchLost
     assert translate(path, event(mask).ev) == hint
 
 
+@pytest.mark.parametrize(("mask", "is_written"), [(CLOSE, True), (ATTRIB, False), (TO, False), (MODIFY, False)])
+def test_only_a_close_after_writing_says_so(mask: int, is_written: bool) -> None:
+    hint = translate(b"p", event(mask).ev)
+    assert isinstance(hint, DirtyPath) and hint.is_written is is_written
+
+
 def test_the_mount_table_is_read_with_its_escapes_and_without_malformed_lines() -> None:
     assert parse_mountinfo(MOUNTINFO) == [
         Mount(b"/", b"ext4"),

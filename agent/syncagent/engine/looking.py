@@ -126,7 +126,7 @@ class Lookout:
         wanted: list[tuple[Path, StatKey | None, bool]] = []
         for path in paths:
             row = index.row(path)
-            wanted.append((path, row.stat if row else None, path in self.races))
+            wanted.append((path, row.stat if row else None, self.races.must_read(path)))
         if not wanted:
             if done is not None:
                 done()
@@ -161,6 +161,7 @@ class Lookout:
                 continue
             row = self._context.index.row(path)
             if (row.stat if row else None) != known:
+                self.races.written(path)  # it may have been, and what was read is not taken in
                 self.look_again(path, self._context.now)
             elif isinstance(finding, Observation):
                 observations[path] = finding

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RACY_SECONDS = 0.05
 RECENT_MAX = 10_000
+WRITTEN_MAX = 100_000
 
 
 class Races:
@@ -25,11 +26,18 @@ class Races:
         self._clock = clock
         self._look_again = look_again
         self._paths: set[Path] = set()
+        self._written: set[Path] = set()
         self._recent: dict[Path, StatKey] | None = {}
         self._newest = 0
 
     def __contains__(self, path: Path) -> bool:
         return path in self._paths
+
+    def must_read(self, path: Path) -> bool:
+        """Whether a look that begins now must read the file even if its stat is as it was."""
+        was_written = path in self._written
+        self._written.discard(path)
+        return was_written or path in self._paths
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -37,6 +45,7 @@ class Races:
     def reset(self) -> None:
         """Everything will be looked at anew."""
         self._paths.clear()
+        self._written.clear()
         self._recent, self._newest = {}, 0
 
     def note(self, path: Path, stat: StatKey) -> None:
@@ -51,13 +60,18 @@ class Races:
         if stat.is_coarse and not stat.is_directory:
             self.note(path, stat)
 
+    def written(self, path: Path) -> None:
+        """Whoever had it open for writing closed it: stores through a map may have left all times as they were."""
+        if len(self._written) < WRITTEN_MAX:
+            self._written.add(path)
+
     def settled(self, path: Path) -> None:
         """It is gone, or was found to be something else."""
         self._paths.discard(path)
 
     def is_sound(self, path: Path, stat: StatKey) -> bool:
         """Whether whatever has this stat holds what was at the path."""
-        return path not in self._paths and not stat.racy_ns(self._clock.wall_ns())
+        return path not in self._paths and path not in self._written and not stat.racy_ns(self._clock.wall_ns())
 
     # -- the first scan --------------------------------------------------------------------------------
 

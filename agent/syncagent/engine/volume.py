@@ -200,6 +200,8 @@ class Volume:
             self.walker.add(b"")
         elif hint.is_closed:
             self.lookout.dirty.mark_closed(hint.path, context.now)
+            if hint.is_written:
+                self.lookout.races.written(hint.path)
         else:
             self.lookout.dirty.mark_growing(hint.path, context.now)
         if hint.is_tree and hint.path:

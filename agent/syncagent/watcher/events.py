@@ -149,4 +149,5 @@ def translate(path: bytes, event: InotifyEvent) -> Hint | None:
         return DirtyPath(path, is_closed=False, is_tree=is_directory)
     if event.is_modify:
         return DirtyPath(path, is_closed=False)
-    return DirtyPath(path, is_closed=True, is_tree=is_directory and event.is_move)
+    is_written = bool(event.mask & InotifyConstants.IN_CLOSE_WRITE)
+    return DirtyPath(path, is_closed=True, is_tree=is_directory and event.is_move, is_written=is_written)
