@@ -9,6 +9,7 @@ import re
 
 from pathspec import GitIgnoreSpec
 
+from syncagent.core.conflict import copied_from
 from syncproto.model import Path
 from syncproto.paths import RESERVED_NAME, above, name
 
@@ -35,8 +36,15 @@ class IgnoreRules:
         self._directories: dict[Path, bool] = {}
 
     def ignores(self, path: Path, *, is_directory: bool = False) -> bool:
-        """Whether ``path`` is left out. The rules themselves never are."""
-        if self._is_empty or path == IGNORE_FILE:
+        """Whether ``path`` is left out. The rules themselves never are; a conflict copy is if its original is.
+
+        A copy whose name alone is ignored would be made nowhere, and what lost would be gone.
+        """
+        if self._is_empty:
+            return False
+        while (original := copied_from(path)[0]) != path and name(original):
+            path = original
+        if path == IGNORE_FILE:
             return False
         if any(self._ignores_directory(directory) for directory in above(path)):
             return True

@@ -70,3 +70,11 @@ def test_a_line_that_is_no_pattern_of_any_kind_is_a_fault_and_the_rest_counts() 
     rules = IgnoreRules(b"[z-a]\n*.log\n")
     assert len(rules.faults) == 1 and "line 1" in rules.faults[0]
     assert rules.ignores(b"x.log") and not rules.ignores(b"b")
+
+
+def test_a_conflict_copy_is_ignored_if_its_original_is() -> None:
+    rules = IgnoreRules(b"d/*\n!d/x\n*~*\nkept.txt\n")
+    assert rules.ignores(b"d/y~c.ba4c6fab-1") and rules.ignores(b"kept~a.ba4c6fab-3~2.txt")
+    assert not rules.ignores(b"d/x~c.ba4c6fab-1") and not rules.ignores(b"d/x~c.ba4c6fab-1~d.12345678-9")
+    assert not rules.ignores(b".syncignore~c.ba4c6fab-1")
+    assert rules.ignores(b"z~") and rules.ignores(b"d/~c.ba4c6fab-1")
