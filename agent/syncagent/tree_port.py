@@ -112,12 +112,14 @@ class Recovered:
 class Marker:
     """Binds a root to a volume and to the index that describes it.
 
-    ``start`` is the id of the last start that marked the root, b"" in markers of old.
+    ``start`` is the id of the last start that marked the root, b"" in markers of old. ``number`` grows with each
+    marking, which follows changes of the index.
     """
 
     volume: bytes
     incarnation: str
     start: bytes = b""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

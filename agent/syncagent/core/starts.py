@@ -64,6 +64,16 @@ def judge_marker(starts: Sequence[bytes], written: bytes | None, found: bytes) -
     return Marked.INDEX_IS_OLDER if ordinal(found) > ordinal(starts[-1]) else Marked.PARTED
 
 
+def judge_number(done: int, meant: int, found: int) -> Marked:
+    """Compare the number ``found`` on the volume with those in the index.
+
+    ``done``: known to be written there; ``meant``: noted before it was written. One in between may have been.
+    """
+    if found < done:
+        return Marked.VOLUME_IS_OLDER
+    return Marked.INDEX_IS_OLDER if found > meant else Marked.SOUND
+
+
 def is_older(shown: Sequence[Start], remembered: Remembered) -> bool:
     """Whether who shows these starts does not know all that was seen of it: it was rolled back, or is a copy."""
     if not shown or not remembered.starts:

@@ -15,7 +15,7 @@ import xxhash
 
 from syncagent.core.lineage import UNKNOWN, Lineage, sound_vector
 from syncagent.core.members import gone
-from syncagent.core.starts import CHANCE_BYTES, Marked, judge_marker, next_start
+from syncagent.core.starts import CHANCE_BYTES, Marked, judge_marker, judge_number, next_start
 from syncagent.engine.problems import rfc3339
 from syncagent.ports import Marker, Root
 from syncproto.model import Path
@@ -31,6 +31,10 @@ JOINING_KEY = "joining"
 MARKED_KEY = "marked"
 WRITTEN_KEY = "marked-start"
 """The newest start of this incarnation that is known to be written on the root."""
+MEANT_KEY, DONE_KEY = "mark-meant", "mark-done"
+"""The number of the last marking of the root: noted before it is written there, and after."""
+MARK_SECONDS = 2.0
+"""So often the root is marked anew while the index changes: what is older than that is noticed."""
 CEILINGS_KEY = "ceilings"
 """Up to which counter the changes of former incarnations are beyond doubt."""
 LINEAGE_KEY = "lineage"
@@ -56,6 +60,8 @@ class Identity:
         self._context = volume.context
         self._facts: tuple[Vector, bool] | None = None
         """Of the former incarnation: which dots are sound, and whether its index is older than the disk."""
+        self._marked: tuple[int, float] = (-1, 0.0)
+        """The sequence of the index at the last marking, and when that was."""
 
     # -- at the start -------------------------------------------------------------------------------------
 
@@ -127,18 +133,36 @@ class Identity:
             verdict = Marked.SOUND if written is None else Marked.PARTED
         elif marker is not None:
             verdict = judge_marker(starts, written, marker.start)
+            if verdict is Marked.SOUND and marker.start:
+                verdict = judge_number(self._number(DONE_KEY), self._number(MEANT_KEY), marker.number)
         place = index.get(ROOT_KEY)
         if verdict is Marked.SOUND and place is not None and int(place) != root.inode:
             verdict = Marked.COPIED
         return None if verdict is Marked.SOUND else verdict
 
+    def _number(self, key: str) -> int:
+        return int(self._context.index.get(key) or 0)
+
+    def mark_again(self) -> None:
+        """The index has changed since the root was marked: let both tell so. Nothing must be waiting for a commit."""
+        context, index = self._context, self._context.index
+        sequence, since = self._marked
+        if index.sequence == sequence or context.now - since < MARK_SECONDS or context.halt or context.is_changed:
+            return
+        root = self._root()
+        if root is not None and not context.is_applied and context.tree.is_same_root():
+            self._write_marker(root)
+
     def _write_marker(self, root: Root) -> None:
         context, index = self._context, self._context.index
         index.set(ROOT_KEY, str(root.inode).encode())
+        self._marked = index.sequence, context.now
         if not root.is_read_only:
-            start = index.starts[-1].id
+            start, number = index.starts[-1].id, self._number(MEANT_KEY) + 1
+            index.set(MEANT_KEY, str(number).encode())
+            index.commit(durable=True)
             try:
-                context.tree.write_marker(Marker(context.id, index.origin, start))
+                context.tree.write_marker(Marker(context.id, index.origin, start, number))
             except OSError as error:
                 context.problems.add(
                     "marker",
@@ -148,6 +172,7 @@ class Identity:
             else:
                 index.set(MARKED_KEY, b"1")
                 index.set(WRITTEN_KEY, start)
+                index.set(DONE_KEY, str(number).encode())
                 context.problems.clear("marker")
         context.is_changed = True
 
@@ -199,7 +224,8 @@ class Identity:
         context = self._context
         self._show_the_last_doubt()
         if context.halt is None:
-            self.check()
+            if self.check():
+                self.mark_again()
             return
         if context.index.get(MARKED_KEY) is None:
             return
@@ -261,7 +287,8 @@ class Identity:
         context, index, volume = self._context, self._context.index, self._volume
         old = index.origin
         self._keep_facts(is_older, ceiling)
-        index.set(WRITTEN_KEY, None)
+        for key in (WRITTEN_KEY, MEANT_KEY, DONE_KEY):
+            index.set(key, None)
         self._note(why)
         entropy = context.clock.entropy
         index.reincarnate(new_origin(context.agent, entropy(16)), next_start((), entropy(CHANCE_BYTES)))

@@ -47,8 +47,8 @@ def read(root: bytes) -> Marker | None:
 
 def write(root: bytes, marker: Marker) -> None:
     """Mark the root, durably. Raises ``OSError``."""
-    fields = {"volume": marker.volume.hex(), "incarnation": marker.incarnation, "start": marker.start.hex()}
-    text = json.dumps(fields).encode()
+    names = {"volume": marker.volume.hex(), "incarnation": marker.incarnation}
+    text = json.dumps({**names, "start": marker.start.hex(), "number": marker.number}).encode()
     try:
         os.setxattr(root, ATTRIBUTE, text)
     except OSError as error:
@@ -64,7 +64,7 @@ def _decoded(text: bytes) -> Marker:
     try:
         fields = json.loads(text)
         start = bytes.fromhex(fields.get("start", ""))
-        return Marker(bytes.fromhex(fields["volume"]), str(fields["incarnation"]), start)
+        return Marker(bytes.fromhex(fields["volume"]), str(fields["incarnation"]), start, int(fields.get("number", 0)))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OSError(errno.EBADMSG, "the volume's marker is damaged: `syncctl adopt` makes a new one") from None
 
