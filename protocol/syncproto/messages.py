@@ -114,6 +114,8 @@ class VolumeState(Message, frozen=True, array_like=True, forbid_unknown_fields=T
     collected: WireVector
     is_held: bool = False
     relayed: Annotated[dict[Origin, Relayed], Meta(max_length=limits.MEMBERS_MAX)] = {}
+    clock_ms: Count = 0
+    """What the sender's clock shows, since 1970; 0: not told."""
 
 
 class Doubt(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag="doubt"):

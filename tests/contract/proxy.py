@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can be told to swallow what it is given, or to be cut like a cable."""
+"""A TCP proxy on loopback that can be told to swallow what it is given, to take its time, or to be cut like a cable."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class Proxy:
         self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
         self.is_deaf = False
         self._is_cut = False
+        self.bytes_per_second: int | None = None
+        """How much it forwards, each way and all connections together; None: as much as comes."""
         self._is_over = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
@@ -77,7 +79,10 @@ class Proxy:
         if source.fileno() < 0:
             return  # closed earlier in this round
         try:
-            data = source.recv(65536)
+            rate = self.bytes_per_second
+            data = source.recv(65536 if rate is None else max(1, rate // 50))
+            if rate is not None:
+                time.sleep(len(data) / rate)
             if data and not self.is_deaf:
                 target.sendall(data)
         except OSError:

@@ -70,14 +70,19 @@ def metric(node: Node, name: str, **labels: str) -> float | None:
 
 def shows(node: Node, code: str, *words: str, volume: str = "data") -> list[dict[str, Any]]:
     """The problem appears: with its cause and remedy in ``syncctl problems``, in the status and in the metrics."""
-    eventually(lambda: problems(node, code), SHOWN_SECONDS)
-    found = problems(node, code)
-    assert found and found[0]["remedy"] and found[0]["since"], found
+    found: list[dict[str, Any]] = []
+
+    def is_shown() -> bool:
+        found[:] = problems(node, code)
+        return bool(found)
+
+    eventually(is_shown, SHOWN_SECONDS)
+    assert found[0]["remedy"] and found[0]["since"], found
     said = node.ctl("problems").stdout
     flat = " ".join(said.split())
     assert all(word in flat for word in words), said
-    assert status(node, volume)["problem_codes"][code] >= 1
-    assert metric(node, "syncagent_problems", volume=volume, code=code) == status(node, volume)["problem_codes"][code]
+    eventually(lambda: code in status(node, volume)["problem_codes"])
+    eventually(lambda: metric(node, "syncagent_problems", volume=volume, code=code))
     return found
 
 

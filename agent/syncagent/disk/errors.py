@@ -10,6 +10,9 @@ RESOURCE_ERRORS = frozenset(
 )
 """The volume's or the machine's trouble, not that of one path."""
 
+MACHINE_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""These say nothing of what was looked at."""
+
 GONE_ERRORS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Nothing stands at the path: no link is followed, so a link above it is no directory either."""
 
@@ -19,7 +22,8 @@ NOT_EMPTY_ERRORS = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _REMEDIES = {
     errno.ENOSPC: "free space on the volume's file system",
     errno.EDQUOT: "free space, or raise the quota",
-    errno.EMFILE: "raise the agent's limit of open files",
+    errno.EMFILE: "raise the agent's limit of open files (ulimit -n)",
+    errno.ENOMEM: "give the machine, or the agent, more memory",
     errno.ENFILE: "raise the machine's limit of open files",
     errno.EROFS: "mount the volume writable",
     errno.EACCES: "give the agent the permission, or run it as the owner",

@@ -18,7 +18,7 @@ from syncagent.engine.candidates import Candidates
 from syncagent.engine.context import SAME_CONTENT_MAX, Context
 from syncagent.engine.failing import is_residue, undo
 from syncagent.engine.holding import Holding
-from syncagent.engine.problems import printable
+from syncagent.engine.problems import printable, split
 from syncagent.engine.racing import RACY_SECONDS
 from syncagent.engine.sourcing import Sourcer
 from syncagent.engine.styling import Styler
@@ -30,7 +30,9 @@ log = logging.getLogger("syncagent.engine")
 
 UNITS_PER_TURN = 256
 PATIENCE_SECONDS = 2.0
-RETRY_SECONDS_MAX = 30.0
+RETRY_SECONDS_MAX = 10.0
+RESOURCE_SECONDS_MAX = 2.0
+"""A full disk and the like stop all for a second at a time: what was refused then need not wait long."""
 LOOK_SECONDS_MAX = 2.0
 """So often what a look may explain is tried again."""
 
@@ -343,6 +345,7 @@ class Applier:
             self._park(entry, last.reason, path=last.path, is_shown=True)
             if last.is_resource:
                 self._paused_until = context.now + 1.0
+                self._parked[entry.dot] = min(self._parked[entry.dot], context.now + RESOURCE_SECONDS_MAX)
         else:
             reason = last.reason if isinstance(last, Stale) else "the directory still holds something"
             self._park(entry, reason, path=last.path, is_looked_at=True)
@@ -367,10 +370,11 @@ class Applier:
             if (shown := self._shown.get(entry.dot)) not in (None, path or entry.path):
                 context.problems.clear("apply", shown or b"")
             self._shown[entry.dot] = path or entry.path
+            cause, remedy = split(reason, "see to this cause")
             context.problems.add(
                 "apply",
-                f"cannot be applied: {reason}",
-                remedy="it is tried again; see to the cause",
+                f"cannot be applied: {cause}",
+                remedy=f"{remedy}; it is tried again",
                 path=path or entry.path,
                 is_blocking=True,
                 wall_ns=context.clock.wall_ns(),

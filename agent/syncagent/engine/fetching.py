@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from syncagent.disk.errors import describe
 from syncagent.engine.assembling import Assembler
 from syncagent.engine.context import Context
+from syncagent.engine.problems import split
 from syncagent.engine.requests import Request, Requests
 from syncagent.engine.wants import Want
 from syncproto import limits
@@ -20,6 +22,8 @@ from syncproto.version import Dot
 BIG_AT_ONCE_MAX = 2
 """Big files are assembled two at a time: more would only spread the same bytes."""
 PAUSE_SECONDS = 1.0
+PAUSE_SECONDS_MAX = 4.0
+"""What the disk refused is fetched anew each time: less and less often, and soon enough when it has room again."""
 
 
 class Fetcher:
@@ -33,6 +37,7 @@ class Fetcher:
         self._requests = Requests(context)
         self._assembler = Assembler(context, self._requests, finished=self._finished, failed=self._cannot_stage)
         self._paused_until = 0.0
+        self._refused = 0
 
     def __len__(self) -> int:
         return len(self._wants)
@@ -219,18 +224,22 @@ class Fetcher:
         if context.history.gives_way(error, sum(want.size for want in wants)):
             self._small.update((want.digest, None) for want in wants if not want.is_big)
             return
+        reason = describe(error) if isinstance(error, OSError) else str(error)
+        cause, remedy = split(reason, "see to this cause")
         context.problems.add(
             "staging",
-            f"contents cannot be staged: {error}",
-            remedy="free space on the volume's file system, or make it writable",
+            f"contents cannot be staged: {cause}",
+            remedy=f"{remedy}; it is tried again",
             is_blocking=True,
             wall_ns=context.clock.wall_ns(),
         )
-        self._paused_until = context.now + PAUSE_SECONDS
+        self._paused_until = context.now + min(PAUSE_SECONDS * 2**self._refused, PAUSE_SECONDS_MAX)
+        self._refused = min(self._refused + 1, 10)
         self._small.update((want.digest, None) for want in wants if not want.is_big)
 
     def _finished(self, digest: bytes) -> None:
         self._context.problems.clear("staging")
+        self._refused = 0
         want = self._wants.get(digest)
         self._forget(digest)
         dots = set(want.dots) if want else set()

@@ -16,7 +16,8 @@ import xxhash
 from syncagent.core.lineage import UNKNOWN, Lineage, sound_vector
 from syncagent.core.members import gone
 from syncagent.core.starts import CHANCE_BYTES, Marked, judge_marker, judge_number, next_start
-from syncagent.engine.problems import rfc3339
+from syncagent.disk.errors import MACHINE_ERRORS, describe
+from syncagent.engine.problems import rfc3339, split
 from syncagent.ports import Marker, Root
 from syncproto.model import Path
 from syncproto.version import Vector
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("syncagent.engine")
 
+UNLOOKED_CODE = "root"
 ROOT_KEY = "root"
 JOINING_KEY = "joining"
 MARKED_KEY = "marked"
@@ -98,6 +100,8 @@ class Identity:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return f"{path} is gone"
+            if error.errno in MACHINE_ERRORS and not is_starting:
+                raise
             return f"{path} cannot be read: {error.strerror}"
         if not is_starting and not context.tree.is_same_root():
             return f"{path} is another directory than the one this agent opened: replaced, moved away or unmounted"
@@ -214,10 +218,27 @@ class Identity:
         """Whether the root is sound; if not, the volume is halted."""
         if self._context.halt:
             return False
-        cause = self._why_not_sound()
+        try:
+            cause = self._why_not_sound()
+        except OSError as error:
+            self._show_unlooked(error)
+            return False
+        self._context.problems.clear(UNLOOKED_CODE)
         if cause is not None:
             self.halt(cause)
         return cause is None
+
+    def _show_unlooked(self, error: OSError) -> None:
+        """The machine does not let us look: that says nothing of the root, and no delete is believed meanwhile."""
+        context = self._context
+        cause, remedy = split(describe(error), "see to this cause")
+        context.problems.add(
+            UNLOOKED_CODE,
+            f"the volume's root cannot be looked at: {cause}",
+            remedy=remedy,
+            is_blocking=True,
+            wall_ns=context.clock.wall_ns(),
+        )
 
     def check_now_and_then(self) -> None:
         """Halt when the root has gone; go on when it is back."""
@@ -234,8 +255,11 @@ class Identity:
         except OSError:
             return
         context.scanner, context.tree = scanner, tree
-        marker, root = tree.read_marker(), self._root()
-        if marker is None or root is None or (marker.volume, marker.incarnation) != (context.id, context.index.origin):
+        try:
+            marker, root = tree.read_marker(), tree.root()
+        except OSError:
+            return
+        if marker is None or (marker.volume, marker.incarnation) != (context.id, context.index.origin):
             return
         doubt = self._why_parted(root, marker, tuple(start.id for start in context.index.starts))
         if doubt is Marked.COPIED:

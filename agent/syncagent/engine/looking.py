@@ -18,7 +18,7 @@ from syncagent.core.local import Content
 from syncagent.core.plan import StatKey
 from syncagent.engine.context import Context
 from syncagent.engine.departing import QUIET_SECONDS, Departures, Look
-from syncagent.engine.problems import printable
+from syncagent.engine.problems import printable, split
 from syncagent.engine.racing import Races
 from syncagent.ports import (
     Absent,
@@ -102,6 +102,11 @@ class Lookout:
     def look_again(self, path: Path, when: float) -> None:
         """Something showed that the index may be wrong about the path."""
         self.dirty.mark_later(path, when, self._context.now)
+
+    def read_again(self, path: Path) -> None:
+        """Look at the path, and read it even if it seems unchanged."""
+        self._racy.add(path)
+        self.look_again(path, self._context.now)
 
     def run(self) -> None:
         """Begin looks at what is due, and settle what is gone."""
@@ -203,17 +208,17 @@ class Lookout:
                 context.problems.add("unsupported", reason, path=path, wall_ns=context.clock.wall_ns())
                 self.missed_below_a_stranger(path, row)
             case ScanProblem(reason=reason):
-                self.unreadable(path, f"cannot be read: {reason}", "give the agent the right to read it")
+                self.unreadable(path, "cannot be read", reason)
             case _:
                 raise TypeError(finding)
 
-    def unreadable(self, path: Path, text: str, remedy: str) -> None:
+    def unreadable(self, path: Path, what: str, reason: str) -> None:
         """Nothing could be learnt of a path: that is a problem, unless the whole root is gone."""
         context = self._context
         if self._root_is_sound():
-            context.problems.add(
-                "unreadable", text, remedy=remedy, path=path, is_blocking=True, wall_ns=context.clock.wall_ns()
-            )
+            cause, remedy = split(reason, "see to this cause")
+            text, now = f"{what}: {cause}", context.clock.wall_ns()
+            context.problems.add("unreadable", text, remedy=remedy, path=path, is_blocking=True, wall_ns=now)
 
     def _is_growing(self, path: Path) -> None:
         context, now = self._context, self._context.now
@@ -239,6 +244,7 @@ class Lookout:
         if context.rules.ignores(path, is_directory=seen.kind == Kind.DIRECTORY):
             return
         self._present(path)
+        context.problems.clear("unserved", path)
         for note in seen.notes:
             context.problems.add("not-kept", note, path=path, wall_ns=context.clock.wall_ns())
         if not self._has_parents(path):

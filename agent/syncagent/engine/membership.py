@@ -15,7 +15,7 @@ from syncagent.engine.rooting import RootAttributes
 from syncproto.limits import SILENCE_SECONDS
 from syncproto.messages import Members, Relayed, VolumeState
 from syncproto.model import Member
-from syncproto.version import Vector, covers, merge
+from syncproto.version import Vector, covers, covers_all, merge
 
 log = logging.getLogger("syncagent.engine")
 
@@ -253,13 +253,25 @@ class Membership:
         self._behind[incarnation] = (now, entries, size)
         return entries, size
 
+    def note_who_is_in_step(self) -> None:
+        """Now and then: from who has all that is known here, a lag is counted anew."""
+        index, now = self._context.index, self._context.now
+        for incarnation, heard in self.heard.items():
+            if covers_all(heard.applied, index.known.items()):
+                self._in_step_at[incarnation] = now
+
+    def seconds_out_of_step(self, incarnation: str) -> float | None:
+        """For how long the member has lacked something, at most; None if it was never seen to have everything."""
+        since = self._in_step_at.get(incarnation)
+        return None if since is None else self._context.now - since
+
     def lag_seconds(self, incarnation: str) -> float | None:
         """For how long the member has lacked something; None if it was never seen to have everything."""
         entries, _ = self.behind(incarnation)
         if entries == 0:
             return 0.0
-        since = self._in_step_at.get(incarnation)
-        return None if since is None else round(self._context.now - since, 3)
+        since = self.seconds_out_of_step(incarnation)
+        return None if since is None else round(since, 3)
 
     def last_seen(self, incarnation: str) -> str | None:
         """When the member was last heard, in UTC."""

@@ -10,6 +10,14 @@ from syncagent.status import ProblemStatus
 from syncproto.model import Path
 
 PROBLEMS_MAX = 10_000
+NOTES = ("not-kept", "unsupported", "new-incarnation", "behind")
+"""Codes of what is only worth knowing."""
+
+
+def split(reason: str, remedy: str) -> tuple[str, str]:
+    """A reason of the disk's, as cause and remedy; the given remedy where it has none."""
+    cause, _, own = reason.partition(": ")
+    return cause, own or remedy
 
 
 def printable(path: Path) -> str:
@@ -91,6 +99,4 @@ class Problems:
 
     def count_serious(self) -> int:
         """How many problems stand in the way of replication, rather than being mere notes."""
-        return sum(
-            problem.code not in ("not-kept", "unsupported", "new-incarnation") for problem in self._open.values()
-        )
+        return sum(problem.code not in NOTES for problem in self._open.values())

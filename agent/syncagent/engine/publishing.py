@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
+from syncagent.disk.errors import describe
 from syncagent.engine.context import Context, PeerView
+from syncagent.engine.problems import split
 from syncagent.ports import Row
 from syncproto import limits
 from syncproto.messages import ChunkData, ChunkRequest, Delta, ManifestData, ManifestRequest, Pull, Range
@@ -18,6 +20,7 @@ from syncproto.version import Vector, covers
 
 log = logging.getLogger("syncagent.engine")
 
+UNSERVED_CODE = "unserved"
 DELTA_BYTES_MAX = 1024 * 1024
 INLINE_FILES_MAX = 64
 
@@ -116,12 +119,28 @@ class Publisher:
         return inline, frames
 
     def _read(self, row: Row, offset: int, length: int) -> bytes | None:
+        found = self._served(row, offset, length)
+        return None if isinstance(found, OSError) else found
+
+    def _served(self, row: Row, offset: int, length: int) -> bytes | None | OSError:
         if row.stat is None:
             return None
         try:
             return self._context.tree.read(row.entry.path, row.stat, offset, length)
-        except OSError:
-            return None
+        except OSError as error:
+            return error
+
+    def _judge_reading(self, path: Path, found: bytes | None | OSError) -> None:
+        """A file that looks as ever, and cannot be read, is a problem until it can be."""
+        context = self._context
+        if isinstance(found, OSError):
+            cause, remedy = split(describe(found), "see to this cause")
+            text, now = f"cannot be read for a peer that lacks it: {cause}", context.clock.wall_ns()
+            context.problems.add(UNSERVED_CODE, text, remedy=remedy, path=path, is_blocking=True, wall_ns=now)
+            return
+        context.problems.clear(UNSERVED_CODE, path)
+        if found is None:  # it is no longer as it was looked at
+            self._look_again(path, context.now)
 
     def _read_kept(self, name: bytes | None, wanted: Range) -> bytes | None:
         try:
@@ -155,18 +174,19 @@ class Publisher:
             if rows[-1] is None and not context.halt:
                 kept.update((wanted.digest, past.kept) for past in context.index.kept_with_content(wanted.digest, 1))
 
-        def job() -> list[bytes | None]:
+        def job() -> list[bytes | None | OSError]:
             pairs = zip(message.ranges, rows, strict=True)
             return [
-                self._read(row, r.offset, r.length) if row is not None else self._read_kept(kept.get(r.digest), r)
+                self._served(row, r.offset, r.length) if row is not None else self._read_kept(kept.get(r.digest), r)
                 for r, row in pairs
             ]
 
         def done(result: object) -> None:
-            data = result if isinstance(result, list) else [None] * len(rows)
-            for row, each in zip(rows, data, strict=True):
-                if row is not None and each is None:  # it is no longer as it was looked at
-                    self._look_again(row.entry.path, context.now)
+            found = result if isinstance(result, list) else [None] * len(rows)
+            data = [None if isinstance(each, OSError) else each for each in found]
+            for row, each in zip(rows, found, strict=True):
+                if row is not None:
+                    self._judge_reading(row.entry.path, each)
             frames = [bytes(each) for each in data if each is not None]
             reply = ChunkData(context.id, message.request, tuple(each is not None for each in data))
             context.peers.send(view.peer, reply, frames)

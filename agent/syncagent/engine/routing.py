@@ -44,6 +44,7 @@ class Router:
         volume = self._volume
         if not volume.strangers.heard(view, state):
             return
+        volume.rounds.clocks.heard(view, state)
         if volume.membership.on_state(view, state):
             volume.fetcher.peer_progressed(view.peer)
         volume.receiver.heard_state(view, state)

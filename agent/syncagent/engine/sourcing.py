@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 
+from syncagent.disk.errors import describe
 from syncagent.engine.context import SAME_CONTENT_MAX, Context
 from syncagent.engine.problems import printable
 from syncproto import limits
@@ -110,7 +111,7 @@ class Sourcer:
             elif context.history.gives_way(result, needed.size * count):
                 self._wake([entry])
             elif isinstance(result, OSError):
-                self._park(entry, f"its content could not be copied: {result.strerror or result}")
+                self._park(entry, f"its content could not be copied, {describe(result)}")
             else:
                 failed()
 

@@ -63,6 +63,7 @@ class Herald:
             collected=index.collected,
             is_held=self._is_held_back(),
             relayed=self._membership.relayed(),
+            clock_ms=max(0, context.clock.wall_ns() // 1_000_000),
         )
 
     def own_lag_seconds(self) -> float | None:

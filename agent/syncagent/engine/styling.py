@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from syncagent.core.transition import restyle
 from syncagent.engine.context import Context
+from syncagent.engine.problems import split
 from syncagent.ports import Applied, Failed, Row
 from syncproto.model import Path
 
@@ -72,11 +73,12 @@ class Styler:
                 self._is_not_permitted(path)
         elif isinstance(outcome, Failed):
             self._refused[path] = context.now + RETRY_SECONDS
+            cause, remedy = split(outcome.reason, "give the agent the right to set them")
             context.problems.add(
                 "attributes",
-                f"attributes cannot be set: {outcome.reason}",
+                f"attributes cannot be set: {cause}",
                 path=path,
-                remedy="give the agent the right to set them",
+                remedy=remedy,
                 wall_ns=context.clock.wall_ns(),
             )
         else:

@@ -18,17 +18,17 @@ from syncagent.engine.identity import Identity
 from syncagent.engine.looking import Lookout
 from syncagent.engine.membership import Membership
 from syncagent.engine.nowhere import nowhere
-from syncagent.engine.orders import release_when_due, see_to_the_unobtainable
 from syncagent.engine.problems import Problems, printable
 from syncagent.engine.publishing import Publisher
 from syncagent.engine.recalling import Recaller
 from syncagent.engine.receiving import Receiver
+from syncagent.engine.rounds import Rounds
 from syncagent.engine.routing import Router
 from syncagent.engine.ruling import load_rules
 from syncagent.engine.stating import Herald
 from syncagent.engine.strangers import Strangers
 from syncagent.engine.surroundings import Hints, Surroundings
-from syncagent.engine.suspending import Ward, WardedWorkers, show_replaced
+from syncagent.engine.suspending import Ward, WardedWorkers
 from syncagent.engine.tidying import Tidier
 from syncagent.engine.waiting import Barriers
 from syncagent.engine.walking import Walker
@@ -100,6 +100,7 @@ class Volume:
         self.identity = Identity(self)
         self.strangers = Strangers(self)
         self.lookout.lineage_of = self.identity.lineage_of
+        self.rounds = Rounds(self)
         self._router = Router(self)
         self.watching = Watching(context, around.disk, self.hints.put)
         self.is_scanned = False
@@ -218,6 +219,7 @@ class Volume:
     def _path_changed(self, path: Path) -> None:
         self.applier.wake_path(path)
         self.applier.styler.later(path)
+        self.walker.list_again(path)
         if path == IGNORE_FILE:
             self._load_rules()
 
@@ -281,11 +283,7 @@ class Volume:
         context, now = self.context, self.context.now
         if now >= self._next_root_check:
             self._next_root_check = now + ROOT_CHECK_SECONDS
-            self.identity.check_now_and_then()
-            self.watching.settle(is_quiet=self.is_quiet())
-            see_to_the_unobtainable(self)
-            show_replaced(context)
-            release_when_due(self)
+            self.rounds.go()
         if self.lookout.dirty.take_everything() and not context.halt:
             self.walker.start_full()
         for _ in range(TURNS_MAX):

@@ -54,6 +54,11 @@ class Walker:
         """Whether anything is still to be listed or examined."""
         return bool(self._queue or self.jobs or self._backlog)
 
+    def list_again(self, path: Path) -> None:
+        """The directory has changed; if it could not be listed before, that is tried again at once."""
+        if path in self._unlisted:
+            self.add(path)
+
     def start_full(self) -> None:
         """Look at everything."""
         self.reset()
@@ -62,6 +67,8 @@ class Walker:
         if self.lookout is not None:
             for path in self._context.problems.paths("unreadable"):  # it may be gone, and in no listing
                 self.lookout.look_again(path, self._context.now)
+            for path in self._context.problems.paths("unserved"):
+                self.lookout.read_again(path)
         self.add(b"")
 
     def add(self, directory: Path) -> None:
@@ -126,9 +133,7 @@ class Walker:
             return
         if isinstance(listing, ScanProblem):
             self._unlisted[path] = context.now + RETRY_SECONDS
-            lookout.unreadable(
-                path, f"cannot be listed: {listing.reason}", "give the agent the right to read and enter it"
-            )
+            lookout.unreadable(path, "cannot be listed", listing.reason)
             return
         if self._unlisted.pop(path, None) is not None and not self.is_full:
             self.start_full()  # nobody knows what it missed below

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -22,11 +24,36 @@ CONNECTIONS_MAX = 32
 
 More wait in the kernel's queue. Those that only wait for convergence may take ``WAITS_MAX`` of them.
 """
+OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 STOP_SECONDS = 2.0
 TURN_SECONDS = 0.2
 ACCEPT_PAUSE_SECONDS = 0.1
 
 logger = logging.getLogger("syncagent.http")
+
+
+class Spare:
+    """A descriptor kept for the moment when there is no other: then a person wants to know what is wrong."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self.take()
+
+    def take(self) -> None:
+        """Have one again, if that is possible."""
+        with self._lock, suppress(OSError):
+            if self._descriptor is None:
+                self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def give(self) -> bool:
+        """Make room for one descriptor; False if there is none to give."""
+        with self._lock:
+            if self._descriptor is None:
+                return False
+            os.close(self._descriptor)
+            self._descriptor = None
+        return True
 
 
 @dataclass(slots=True)
@@ -55,6 +82,7 @@ class HttpServer:
         self._wake, self._woken = socket.socketpair()
         self._threads: set[threading.Thread] = set()
         self._acceptors: list[threading.Thread] = []
+        self._spare = Spare()
         self.address: str | None = None
         """ADDRESS:PORT of the TCP socket as bound, None without one."""
 
@@ -109,6 +137,7 @@ class HttpServer:
             listener.socket.close()
         self._wake.close()
         self._woken.close()
+        self._spare.give()
         with suppress(OSError):
             if self._unix_inode and self._unix_path.lstat().st_ino == self._unix_inode:
                 self._unix_path.unlink()
@@ -129,10 +158,16 @@ class HttpServer:
     def _accept(self, listener: _Listener) -> bool:
         """Whether a connection was taken, and a thread answers it."""
         try:
-            connection, address = listener.socket.accept()
+            try:
+                connection, address = listener.socket.accept()
+            except OSError as error:
+                if error.errno not in OUT_OF_DESCRIPTORS or not self._spare.give():
+                    raise
+                connection, address = listener.socket.accept()
         except (BlockingIOError, ConnectionError):
             return False
-        except OSError as error:  # out of descriptors, mostly: those in use are given back in time
+        except OSError as error:  # those in use are given back in time
+            self._spare.take()
             logger.warning("cannot accept a connection: %s", error.strerror or error)
             self._stopping.wait(ACCEPT_PAUSE_SECONDS)
             return False
@@ -156,5 +191,6 @@ class HttpServer:
         except OSError as error:
             logger.debug("a connection ended early: %s", error)
         finally:
+            self._spare.take()
             self._threads.discard(threading.current_thread())
             listener.free.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 from contextlib import suppress
@@ -31,6 +32,8 @@ from syncagent.service.signals import Signals
 from syncagent.transport import TransportFailed
 
 log = logging.getLogger("syncagent.service")
+
+OPEN_FILES = 65_536
 
 
 class StartFailed(Exception):
@@ -80,6 +83,7 @@ class Service:
         """Raises what says why the agent cannot start; ``stop`` then undoes what was begun."""
         config = self._config
         state = Path(config.state_dir)
+        allow_many_open_files()
         self._lock_state(state)
         for volume in config.volumes:
             self._add_volume(volume, state)
@@ -226,6 +230,15 @@ class Service:
             except IndexFailed as error:
                 log.error("volume %s: %s", volume.context.options.name, error)
         self._loop.end()
+
+
+def allow_many_open_files() -> None:
+    """Raise the soft limit: what opens many at once does so up to what the administrator allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _secret(config: Config) -> bytes | None:

@@ -14,7 +14,7 @@ from itertools import count
 
 from syncagent.core.chunking import Block, Digester, digest_of
 from syncagent.core.plan import StatKey
-from syncagent.disk import syscalls
+from syncagent.disk import errors, syscalls
 from syncagent.disk.content import feed, has_holes, ignoring_unsupported, write_all, write_new
 from syncagent.disk.root import LOOK, VolumeRoot
 from syncagent.disk.stat import is_same_but_ctime, stat_key
@@ -126,8 +126,19 @@ class Staging:
         if good:
             with self.opened() as directory:
                 for start in range(0, len(good), _GROUP_MAX):
-                    self._stage_group(directory, good[start : start + _GROUP_MAX])
+                    self._stage_parts(directory, good[start : start + _GROUP_MAX])
         return wrong
+
+    def _stage_parts(self, directory: int, contents: Sequence[tuple[bytes, bytes]]) -> None:
+        """Stage a group, in halves where not so many files may be open at once."""
+        try:
+            self._stage_group(directory, contents)
+        except OSError as error:
+            half = len(contents) // 2
+            if error.errno not in errors.MACHINE_ERRORS or not half:
+                raise
+            self._stage_parts(directory, contents[:half])
+            self._stage_parts(directory, contents[half:])
 
     def _stage_group(self, directory: int, contents: Sequence[tuple[bytes, bytes]]) -> None:
         opened: list[tuple[bytes, int]] = []
@@ -158,12 +169,17 @@ class Staging:
         with self.opened() as directory:
             try:
                 for name in names:
-                    fd = self.create(directory, name)
+                    try:
+                        fd = self.create(directory, name)
+                    except OSError as error:
+                        if error.errno not in errors.MACHINE_ERRORS or not opened:
+                            raise
+                        break  # so many copies as may be open at once
                     opened.append(fd)
                     if self.copy(source, fd, sparse=sparse) != digest:
                         return False
                 self._flush_all(directory, opened)
-                spares = [(name, stat_key(os.fstat(fd))) for name, fd in zip(names[1:], opened[1:], strict=True)]
+                spares = [(name, stat_key(os.fstat(fd))) for name, fd in zip(names[1:], opened[1:], strict=False)]
                 self._spares[digest] = spares
                 self._verified[digest] = stat_key(os.fstat(opened[0]))
             finally:

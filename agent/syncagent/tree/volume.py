@@ -177,7 +177,7 @@ class VolumeTree(Keeping):
         try:
             fd = self._root.open(path, READ)
         except OSError as error:
-            if error.errno in errors.RESOURCE_ERRORS:
+            if error.errno in errors.RESOURCE_ERRORS - errors.MACHINE_ERRORS:
                 raise
             return False
         try:
