@@ -103,11 +103,6 @@ class Lookout:
         """Something showed that the index may be wrong about the path."""
         self.dirty.mark_later(path, when, self._context.now)
 
-    def read_again(self, path: Path) -> None:
-        """Look at the path, and read it even if it seems unchanged."""
-        self._racy.add(path)
-        self.look_again(path, self._context.now)
-
     def run(self) -> None:
         """Begin looks at what is due, and settle what is gone."""
         now = self._context.now

@@ -65,6 +65,11 @@ class Races:
         if len(self._written) < WRITTEN_MAX:
             self._written.add(path)
 
+    def doubt(self, path: Path) -> None:
+        """It could not be read, though it seems unchanged: it is read once more."""
+        self._paths.add(path)
+        self._look_again(path, self._clock.monotonic())
+
     def settled(self, path: Path) -> None:
         """It is gone, or was found to be something else."""
         self._paths.discard(path)

@@ -68,7 +68,7 @@ class Walker:
             for path in self._context.problems.paths("unreadable"):  # it may be gone, and in no listing
                 self.lookout.look_again(path, self._context.now)
             for path in self._context.problems.paths("unserved"):
-                self.lookout.read_again(path)
+                self.lookout.races.doubt(path)
         self.add(b"")
 
     def add(self, directory: Path) -> None:
