@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
+from simulation.disk_faults import DISK_KINDS
 from simulation.kinds import Draw, Kind, lasting
 from simulation.machine import Machine
 from simulation.member_faults import MEMBER_KINDS
@@ -24,6 +25,9 @@ KEEPER_SECONDS = 0.7
 SECOND_NS = 10**9
 YEAR_SECONDS = 365 * 86400
 DRIFT_STEP_SECONDS = 0.25
+CUTTING_SHORT = {"kill", "power cut", "double crash", "flush error", "write error", "no space", "fill"}
+SPARE_COPIES = 3
+"""What was applied and not yet committed, and is then replaced elsewhere, is found as if a user had written it."""
 
 
 class Faults:
@@ -45,6 +49,7 @@ class Faults:
             self.note(f"{machine.name}: {what} {args}")
             if FAULTS[what].do(self, machine, *args) is not False:
                 self.world.count(f"fault: {what}")
+                self.users.ledger.spare_copies += SPARE_COPIES if what in CUTTING_SHORT else 0
 
     def _dead(self) -> set[str]:
         return self.away - {machine.name for machine in self.machines}
@@ -122,12 +127,20 @@ class Faults:
 
     def unmount(self, machine: Machine, seconds: float) -> bool:
         """The root is gone, for a while; its agent goes on, or cannot start."""
-        if machine.name in self._roots or any(each is machine for each, _ in self.users.writers):
+        if (
+            self.is_unmounted(machine)
+            or not machine.volume.is_writable
+            or any(each is machine for each, _ in self.users.writers)
+        ):
             return False
         self._roots[machine.name] = machine.volume.root
         machine.volume.remove_root()
         self.later(seconds, lambda: self.mount(machine))
         return True
+
+    def is_unmounted(self, machine: Machine) -> bool:
+        """Whether its root is gone for now."""
+        return machine.name in self._roots
 
     def mount(self, machine: Machine) -> None:
         """The root is back."""
@@ -207,12 +220,13 @@ class Faults:
 
 def _draw_writer(draw: Draw) -> tuple[Any, ...]:
     random = draw.random
-    return random.choice([b"x", b"y.txt", b"d/x"]), random.randrange(10**6), random.randrange(4), draw.seconds(4.0)
+    return b"?%d" % random.randrange(8), random.randrange(10**6), random.randrange(4), draw.seconds(4.0)
 
 
 FAULTS: dict[str, Kind] = {
     **NETWORK_KINDS,
     **MEMBER_KINDS,
+    **DISK_KINDS,
     "kill": Kind(Faults.kill, lambda draw: (draw.random.choice([0, draw.random.randrange(1, 80)]),)),
     "restart": Kind(Faults.restart),
     "fill": Kind(Faults.fill, lasting(4.0)),

@@ -35,6 +35,8 @@ class Run:
         self.oracle = Oracle(self.ledger, self.machines)
         self.faults = Faults(self.world, self.machines, self.users, self.oracle)
         self.users.about_to_act, self.users.has_acted = self.oracle.look_at, self.oracle.accept
+        for machine in self.machines:
+            machine.power_failed = self.oracle.accept
         self.world.each_step = self.oracle.look
         self._by_name = {machine.name: machine for machine in self.machines}
         self._amid: dict[str, list[list[int]]] = defaultdict(list)

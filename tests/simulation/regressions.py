@@ -62,4 +62,36 @@ REGRESSIONS: dict[str, History] = {
     "a line of the rules that is no pattern ends no agent": History(
         acts=(Act(0.5, "a", "ignore", (b"[z-a]", b"x[")),),
     ),
+    "a conflict copy is made although its own name is ignored": History(
+        acts=(
+            Act(0.6109, "b", "ignore", (b"d/*", b"!d/x")),
+            Act(0.7588, "b", "write", (b"d/x", 5, 0)),
+            Act(0.7588, "c", "symlink", (b"d/x", 4)),
+        ),
+        names="bc",
+        dials=("bc",),
+        seed=5436,
+    ),
+    "a directory that is ignored as a directory is only relayed, to where there is one too": History(
+        acts=(
+            Act(9.4951, "b", "go away", (28.46,)),
+            Act(14.8082, "b", "ignore", (b"d/",)),
+            Act(23.5534, "a", "mkdir", (b"d/e",)),
+            Act(23.5534, "b", "write the same", (b"d/e", 1)),
+        ),
+        dials=("ab", "ba"),
+        seed=5054,
+    ),
+    "an ignored directory and a file in it, on both": History(
+        acts=(
+            Act(2.3894, "a", "ignore", (b"d/",)),
+            Act(2.5214, "a", "mkdir", (b"d/e",)),
+            Act(2.5214, "b", "write", (b"d/e", 12, 0)),
+            Act(2.6003, "b", "symlink", (b"d/e", 13)),
+            Act(2.6012, "b", "write", (b"~0", 14, 400000)),
+        ),
+        seed=1,
+        latency=0.0005,
+        hint_loss=0.2,
+    ),
 }
