@@ -20,6 +20,7 @@ from syncagent.engine.failing import is_residue, undo
 from syncagent.engine.holding import Holding
 from syncagent.engine.problems import printable, split
 from syncagent.engine.racing import RACY_SECONDS
+from syncagent.engine.ruling import applied_here, is_change_ignored, is_ignored
 from syncagent.engine.sourcing import Sourcer
 from syncagent.engine.styling import Styler
 from syncagent.ports import Applied, Failed, NotEmpty, Outcome, Stale
@@ -179,7 +180,7 @@ class Applier:
             return False
         if self._waits_for_children(current):
             return False
-        is_at_hand = self._is_never_needed if context.rules.ignores(current.path) else context.tree.is_staged
+        is_at_hand = self._is_never_needed if is_ignored(context, current) else context.tree.is_staged
         if not context.reconciler.is_ready(current, is_at_hand):
             if current.kind == Kind.FILE:
                 if not self._sourcer.stage_kept(current):
@@ -243,7 +244,7 @@ class Applier:
             reconciler.integrate(delete, clock)
             dots.append(delete.dot)
         changes = [self._change(path, after) for path, (_, after) in overlay.changes().items()]
-        todo = plan([c for c in changes if not context.rules.ignores(c.path)], context.tree.is_staged)
+        todo = plan(applied_here(context, changes), context.tree.is_staged)
         if todo.unlooked:
             for path in todo.unlooked:
                 self._look_again(path, context.now)
@@ -278,14 +279,14 @@ class Applier:
     def _record(self, overlay: Overlay, changes: list[Change], outcomes: list[Outcome], dots: list[Dot]) -> None:
         context = self._context
         overlay.commit()
-        context.history.applied([c for c in changes if not context.rules.ignores(c.path)], outcomes)
+        context.history.applied(applied_here(context, changes), outcomes)
         for change in changes:
             if change.after is None:
                 continue
             if not change.is_live:
                 context.index.set_stat(change.path, None, None)
                 context.problems.clear_path(change.path)
-            elif change.is_structural and context.rules.ignores(change.path):
+            elif change.is_structural and is_change_ignored(context, change):
                 context.index.set_stat(change.path, None, None)
             else:
                 self.styler.later(change.path)
@@ -316,7 +317,7 @@ class Applier:
         overlay = Overlay(context.index)
         Reconciler(overlay).drop_collected(entry, known)
         changes = [self._change(each, after) for each, (_, after) in overlay.changes().items()]
-        todo = plan([c for c in changes if not context.rules.ignores(c.path)], context.tree.is_staged)
+        todo = plan(applied_here(context, changes), context.tree.is_staged)
         if todo.unlooked or todo.needs or self._is_racy(changes):
             return False
         outcomes = context.tree.apply(todo.steps)

@@ -112,7 +112,13 @@ class Lookout:
 
     def is_left_out(self, path: Path) -> bool:
         """Whether the path is not replicated by its name: nothing is concluded from its presence or absence."""
-        return why_beyond(path) is not None or self._context.rules.ignores(path)
+        rules, index = self._context.rules, self._context.index
+        if why_beyond(path) is not None or rules.ignores(path):
+            return True
+        if not rules.ignores(path, is_directory=True):
+            return False
+        entry = index.entry(path)
+        return entry is not None and entry.kind == Kind.DIRECTORY
 
     def _is_passed_over(self, path: Path) -> bool:
         """Whether the path is not even looked at. What is left out by its own name is: it is shown that it is."""

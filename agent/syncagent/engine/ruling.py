@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from syncagent.core.ignore import IGNORE_FILE, IgnoreRules
+from syncagent.core.transition import Change
 from syncagent.engine.context import Context
+from syncproto.model import Entry, Kind
 
 
 def load_rules(context: Context) -> bool:
@@ -32,3 +36,19 @@ def load_rules(context: Context) -> bool:
         context.index.recount()
         context.is_changed = True
     return is_new
+
+
+def is_ignored(context: Context, entry: Entry) -> bool:
+    """Whether an entry is only relayed: a rule may be for directories only."""
+    return context.rules.ignores(entry.path, is_directory=entry.kind == Kind.DIRECTORY)
+
+
+def applied_here(context: Context, changes: Iterable[Change]) -> list[Change]:
+    """Those changes of a decision that the disk follows: what is ignored is not touched."""
+    return [change for change in changes if not is_change_ignored(context, change)]
+
+
+def is_change_ignored(context: Context, change: Change) -> bool:
+    """Whether a change is of something ignored: what there is after it, or was before."""
+    entry = change.after if change.is_live or change.before is None else change.before
+    return entry is not None and is_ignored(context, entry)
