@@ -310,7 +310,7 @@ class TwinScene:
         stem, _, extension = path.partition(".")
         self._twin.change("data")
         copy = f"{stem}~{name}.00000001-1.{extension}"
-        self._data.conflicts.append(ConflictStatus(path=copy, of=path, origin=name, size=SIZE))
+        self._data.conflicts.append(ConflictStatus(path=copy, of=path, origin=name, size=SIZE, stands="a"))
 
     def delete(self, path: str, at: str = "a") -> None:
         self._twin.hold("data", os.fsencode(path), "deleted here" if at == "a" else "deleted by a peer")

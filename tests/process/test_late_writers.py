@@ -24,6 +24,8 @@ WITHOUT_LEASES = ["setpriv", "--bounding-set=-lease,-setuid"]
 class Writer(Protocol):
     """Has a file open for writing."""
 
+    def __init__(self, path: Path) -> None: ...
+
     def write(self) -> None:
         """Put LATE in its beginning."""
 

@@ -17,7 +17,7 @@ from syncagent.status import (
     WaitResult,
     WhyStatus,
 )
-from twins.control_history import MemoryHistoryControl
+from twins.control_history import MemoryHistoryControl, created
 from twins.control_volume import (
     ENTRY_BYTES,
     HERE,
@@ -58,6 +58,7 @@ class MemoryControl(MemoryHistoryControl):
             self._local_changes += 1
             if path is not None:
                 chosen.paths[path] = MemoryPath(change=chosen.changes)
+                chosen.pasts.insert(0, created(volume, printable(path), self.name))
 
     def apply_all(self, volume: str, member: str) -> None:
         """The member catches up."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from syncagent.engine.problems import printable
 from syncagent.engine.times import moment_ns
 from syncagent.status import CommandRefused, HistoryStatus, PastStatus, UndoResult
-from twins.control_volume import ENTRY_BYTES, MemoryVolume
+from twins.control_volume import ENTRY_BYTES, MemoryVolume, now
 
 KEPT_BYTES_MAX = 2**30
 AGE_SECONDS = 7 * 86400.0
@@ -55,7 +55,7 @@ class MemoryHistoryControl(ABC):
         if at is not None:
             moment_ns(at, time.time_ns())
         with self.lock:
-            for name, chosen in self._chosen(volume).items():
+            for name, chosen in self._places(volume, path).items():
                 self._require_sound(name, chosen)
                 found = [past for past in chosen.pasts if _is_within(past.path, printable(path))]
                 if found:
@@ -67,7 +67,7 @@ class MemoryHistoryControl(ABC):
         stamp = moment_ns(since, time.time_ns())
         result = UndoResult(reverted=0, unchanged=0)
         with self.lock:
-            for name, chosen in self._chosen(volume).items():
+            for name, chosen in self._places(volume, path).items():
                 self._require_sound(name, chosen)
                 if chosen.held:
                     text = f"{name}: {len(chosen.held)} deletes are held: decide with 'syncctl revert' or"
@@ -87,7 +87,7 @@ class MemoryHistoryControl(ABC):
     def resolve(self, volume: str | None, path: bytes, keep: str) -> list[str]:
         asked = printable(path)
         with self.lock:
-            for name, chosen in self._chosen(volume).items():
+            for name, chosen in self._places(volume, path).items():
                 self._require_sound(name, chosen)
                 found = [each for each in chosen.conflicts if asked in (each.path, each.of)]
                 if not found:
@@ -101,9 +101,25 @@ class MemoryHistoryControl(ABC):
                 return [f"{name}: the content of {keep} stands at {found[0].of}"]
         raise CommandRefused(f"{next(iter(self._chosen(volume)))}: there is no conflict copy of {asked}", 1)
 
+    def _places(self, volume: str | None, path: bytes | None) -> dict[str, MemoryVolume]:
+        """The volumes in which the path may be meant."""
+        found = {
+            name: chosen
+            for name, chosen in self._chosen(volume).items()
+            if path is None or not path.startswith(b"/") or path.startswith(chosen.root + b"/")
+        }
+        if not found:
+            raise CommandRefused(f"{os.fsdecode(path or b'')} is in no volume of this agent", 2)
+        return found
+
     def _require_sound(self, name: str, volume: MemoryVolume) -> None:
         if volume.halt:
             raise CommandRefused(f"{name} is halted: {volume.halt}", 5)
+
+
+def created(volume: str, path: str, by: str) -> PastStatus:
+    """A file that was not there before."""
+    return PastStatus(volume=volume, path=path, time=now(), by=by, what="created", before=None, size=0, is_kept=False)
 
 
 def _is_within(path: str, scope: str) -> bool:
@@ -114,5 +130,6 @@ def _reverted(volume: MemoryVolume, pasts: list[PastStatus]) -> UndoResult:
     paths = {past.path: past for past in pasts}
     lacking = sorted(path for path, past in paths.items() if past.before is not None and not past.is_kept)
     count = len(paths) - len(lacking)
+    volume.deletes += sum(past.before is None for past in paths.values())
     volume.grow(count)
     return UndoResult(reverted=count, unchanged=0, lacking=lacking)

@@ -38,6 +38,30 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "size", "shown"),
+    [
+        ("off", None, "off"),
+        ("0", 0, "0"),
+        ("1500", 1500, "1500"),
+        ("2048", 2048, "2K"),
+        ("1G", 2**30, "1G"),
+        ("1024M", 2**30, "1G"),
+        ("3TiB", 3 * 2**40, "3T"),
+    ],
+)
+def test_sizes(text: str, size: int | None, shown: str) -> None:
+    assert values.size_or_off(text) == size
+    assert values.show_size(size) == shown
+    assert values.size_or_off(shown) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "1.5G", "1 G", "1P", "on"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size; write 500M, 1G"):
+        values.size_or_off(text)
+
+
+@pytest.mark.parametrize(
     ("text", "endpoint"),
     [
         ("tcp://*:7401", Endpoint("*", 7401)),

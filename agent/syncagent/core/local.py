@@ -119,7 +119,8 @@ class Local:
     ) -> Entry:
         """A person wants ``path`` to be so, having seen what the disk holds: pending until the disk has followed.
 
-        Unlike all other entries of this replica it is known before it is applied.
+        Unlike all other entries of this replica it is known before it is applied. A change that a user makes here
+        before that takes its place: its dot covers that of the wish.
         """
         overlay = Overlay(self.state)
         wished = Local(overlay).change(path, content, clock, attributes=attributes, source=source)

@@ -1,7 +1,8 @@
 """The way back: what stood at paths before, brought back as new versions that everybody gets.
 
 A person's wish is an entry of this replica that is pending like a peer's: known, told to all, and applied here when its
-content is at hand, from the history here or from whoever keeps it. What users do meanwhile is concurrent with it.
+content is at hand, from the history here or from whoever keeps it. What a user here does before that takes its place;
+what users elsewhere do meanwhile is concurrent with it.
 """
 
 from __future__ import annotations

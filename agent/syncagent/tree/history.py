@@ -117,11 +117,11 @@ class Store:
     def unknown(self, directory: int, known: Collection[bytes]) -> Iterator[tuple[bytes, StoredName, os.stat_result]]:
         """What is there beside what is known, the oldest first, but for what never arrived at its place."""
         with os.scandir(directory) as entries:
-            names = sorted({os.fsencode(entry.name) for entry in entries}.difference(known))
-        for name in names:
+            there = {os.fsencode(entry.name) for entry in entries}
+        for name in sorted(there.difference(known)):
             stored = self.read_name(directory, name)
             if stored is None:
-                self._sweep(directory, name, {*names, *known})
+                self._sweep(directory, name, there)
                 continue
             st = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if st.st_ino == stored.staged_inode:  # the new content: it never changed places with the old

@@ -289,6 +289,7 @@ class VolumeTree(Keeping):
                         sweep(directory, self._displaced, keeps_parts=False)
                     else:
                         self._staging.drop(directory, digests)
+            self._store.place.remove_if_empty()
             self._staging.remove_if_empty()
 
     # -- reading ---------------------------------------------------------------------------------------
