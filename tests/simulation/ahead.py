@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from syncagent.core.plan import StatKey
+from syncagent.disk.stat import kind_of
 from syncproto.model import Path
 from twins.disk import MemoryVolume, Node
 
@@ -28,7 +29,7 @@ def check_rows(machine: Machine, paths: Iterable[Path]) -> None:
             continue
         node, left = volume.look(path), volume.durable.find(volume.root, path)
         if not entry.is_live:
-            is_ahead = node is None and left is not None
+            is_ahead = node is None and left is not None and kind_of(left.mode) is not None
         else:
             is_ahead = node is not None and stat is not None and _is_of(stat, node) and not _is_safe(volume, node, left)
         if is_ahead:

@@ -15,6 +15,7 @@ from syncagent.disk.attributes import is_replicated
 from syncagent.disk.errors import RESOURCE_ERRORS
 from syncagent.disk.stat import is_as_expected, is_same_but_ctime, kind_of
 from syncagent.ports import OPEN_FOR_WRITING, Applied, Failed, Marker, NotEmpty, Outcome, Root, Stale
+from syncagent.tree.volume import with_names
 from syncproto.model import Attributes, Kind, Path
 from syncproto.paths import parent, why_not_canonical
 from twins.disk import MemoryVolume, Node
@@ -309,7 +310,7 @@ class MemoryTree(MemoryHistory):
                 node.mtime_ns = mtime_ns
         self._times.clear()
         touched, self._touched = self._touched, set()
-        for path in sorted(touched.union(seen), reverse=True):
+        for path in sorted(with_names(touched).union(seen), reverse=True):
             self._sync(path)
 
     def _sync(self, path: Path) -> None:
@@ -331,4 +332,4 @@ class MemoryTree(MemoryHistory):
         if node.is_unreadable:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         self._volume.trouble.require("read")
-        return node.data[offset : offset + length]
+        return self._volume.trouble.spoil(node.data[offset : offset + length])

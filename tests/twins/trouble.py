@@ -10,7 +10,7 @@ from syncagent.disk.errors import describe
 
 
 class Trouble:
-    """``broken``: which calls fail, of "read", "list", "write" and "sync"; each time with the chance ``chance``."""
+    """``broken``: which calls fail, of "read", "list", "write" and "sync", or lie ("silent"), with this ``chance``."""
 
     def __init__(self) -> None:
         self.random = Random(0)
@@ -20,6 +20,11 @@ class Trouble:
         """So many bytes may still be written before the disk is full; None: as many as one likes."""
         self.happened = 0
         """How many calls have failed."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self.broken) or self.room is not None
 
     def end(self) -> None:
         """All is well again."""
@@ -39,6 +44,14 @@ class Trouble:
         except OSError as error:
             return describe(error)
         return None
+
+    def spoil(self, data: bytes) -> bytes:
+        """What a read gives: other bytes, if the disk lies."""
+        if "silent" not in self.broken or not data or self.random.random() >= self.chance:
+            return data
+        self.happened += 1
+        place = self.random.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
     def take_room(self, size: int) -> int:
         """How many of so many bytes can be written: fewer if the disk is full then."""
