@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from syncagent.core.brake import Brake
+from syncagent.core.ignore import IGNORE_FILE
 from syncagent.core.plan import Step
 from syncagent.core.reconcile import Reconciler
 from syncagent.core.state import Overlay
@@ -303,6 +304,7 @@ class Applier:
             self._forget(dot)
         for change in changes:
             context.problems.clear("apply", change.path)
+            context.has_new_rules |= change.path == IGNORE_FILE
             self.wake_path(change.path)
 
     def sweep(self) -> None:

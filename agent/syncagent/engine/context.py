@@ -101,6 +101,8 @@ class Context:
     """Entries of this turn whose content is under another name everywhere: it need not travel."""
     is_changed: bool = False
     """Whether the index has uncommitted writes."""
+    has_new_rules: bool = False
+    """Whether a peer's ``.syncignore`` was applied, or its delete, and is not in force yet."""
     is_applied: bool = False
     """Whether the disk has changes that are not yet flushed."""
     unflushed: set[Path] = field(default_factory=set)

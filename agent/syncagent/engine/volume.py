@@ -365,6 +365,9 @@ class Volume:
         self.publisher.push()
         context.moved.clear()
         self.herald.soon()
+        if context.has_new_rules:
+            context.has_new_rules = False
+            self._load_rules()
 
     def _flush(self) -> bool:
         """Make durable what was applied and found. If that fails nothing of it counts: halt, then look again."""
