@@ -94,4 +94,12 @@ REGRESSIONS: dict[str, History] = {
         latency=0.0005,
         hint_loss=0.2,
     ),
+    "rules that a peer has deleted are in force no longer": History(
+        acts=(
+            Act(2.3894, "a", "ignore", (b"d/",)),
+            Act(2.5075, "b", "delete all", (60,)),
+            Act(2.6003, "b", "symlink", (b"d/e", 13)),
+        ),
+        seed=5575,
+    ),
 }

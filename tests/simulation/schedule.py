@@ -19,7 +19,7 @@ PATHS: list[Path] = [b"x", b"y.txt", b"d", b"d/x", b"d/y", b"d/e", b"d/e/z", b"x
 COPIES: list[Path] = [b"~0", b"~1", b"~2"]
 MODES = [0o600, 0o640, 0o644, 0o755]
 OWNERS = [0, 1000, 1001]
-RULES = [(b"x",), (b"d/",), (b"*.txt",), (b"d/*", b"!d/x"), (b"e",), (b"[z-a]", b"x["), ()]
+RULES = [(b"x",), (b"d",), (b"*.txt",), (b"d/*", b"!d/x"), (b"e",), (b"[z-a]", b"x["), ()]
 USUAL = {
     "write": 10,
     "save": 4,
