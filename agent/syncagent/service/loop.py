@@ -44,10 +44,15 @@ class Loop:
         self._turned_at = time.monotonic()
         self.failure: BaseException | None = None
 
-    def start(self, turn: Callable[[], float]) -> None:
-        """Begin; ``turn`` gives the monotonic time when it must be called again."""
+    def start(self, turn: Callable[[], float], first: Callable[[], object], timeout: float = 30.0) -> None:
+        """Begin with ``first``, and raise what it raises; ``turn`` gives the monotonic time of its next call.
+
+        Nothing is turned before ``first`` is done: its call is queued before the thread runs.
+        """
         self._turn = turn
+        done = self._queued(first)
         self._thread.start()
+        done.result(timeout)
 
     def post(self, call: Callable[[], None]) -> None:
         """Have the engine's thread do this soon. From any thread; never blocks."""
@@ -55,6 +60,9 @@ class Loop:
 
     def ask(self, question: Callable[[], T], timeout: float = 30.0) -> T:
         """Have the engine's thread answer. From any other thread. Raises what the question raises, or TimeoutError."""
+        return self._queued(question).result(timeout)
+
+    def _queued(self, question: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
 
         def answer() -> None:
@@ -64,7 +72,7 @@ class Loop:
                 future.set_exception(error)
 
         self.post(answer)
-        return future.result(timeout)
+        return future
 
     def is_alive(self) -> bool:
         """Whether the engine has turned its loop lately."""

@@ -87,9 +87,8 @@ class Service:
         self._lock_state(state)
         for volume in config.volumes:
             self._add_volume(volume, state)
-        self._loop.start(self._agent.run)
         self._has_loop = True
-        self._loop.ask(self._agent.start)
+        self._loop.start(self._agent.run, self._agent.start)
         self._line.open(_secret(config), self._addresses)
         control = EngineControl(self._agent, self._loop, lambda: dict(self._line.counters))
         token = read_secret(config.http_token_file) if config.http_token_file else None
