@@ -196,3 +196,19 @@ def test_a_line_of_the_ignore_file_that_is_no_pattern_is_shown_until_it_is_corre
         assert not [*scene[name].engine.context.problems]
     scene.delete("a", b"hidden")
     scene.end()
+
+
+def test_a_delete_is_not_believed_when_the_file_is_back_at_the_second_look() -> None:
+    """As an editor saves: deleted, and written again at once; the hint of the second is lost."""
+    scene = Scene()
+    scene.write("a", b"x", b"old")
+    scene.wait()
+    scene.delete("a", b"x")
+    scene.wait(0.01)
+    scene["a"].hint_loss = 1.0
+    scene.write("a", b"x", b"new")
+    scene.wait(0.5)
+    scene["a"].hint_loss = 0.0
+    index = scene["a"].engine.context.index
+    assert [entry.path for entry in index.tombstones()] == []
+    assert scene.end()[b"x"] == b"new"
