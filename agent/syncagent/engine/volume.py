@@ -108,7 +108,7 @@ class Volume:
         self.expected: Callable[[], list[str]] = list
         """Configured addresses that have never answered; the agent, which knows them, puts the question here."""
         self._started = context.now
-        self._next_root_check = 0.0
+        self._next_root_check = float("inf")  # until it is started
         self._next_scan = 0.0
         self._tidier = Tidier(self)
         self._told: tuple[int, Vector] = (0, {})
@@ -119,7 +119,7 @@ class Volume:
 
     def start(self) -> None:
         """Check the root, watch it, then look at everything."""
-        context = self.context
+        context, self._next_root_check = self.context, self.context.now
         context.index.is_counted = lambda path: not context.rules.ignores(path)
         self.identity.start()
         if not context.halt:
