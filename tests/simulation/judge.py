@@ -17,7 +17,7 @@ TIDY_SECONDS = 35.0
 SETTLE_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 12.0
 PATIENCE_SECONDS = 6.0
-MERE_NOTES = ("rules", "not-kept", "unsupported", "new-incarnation")
+MERE_NOTES = ("rules", "not-kept", "unsupported", "new-incarnation", "clock")
 
 
 def settle(world: World, machines: Sequence[Machine]) -> str | None:
