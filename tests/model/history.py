@@ -109,6 +109,12 @@ class History:
         replica.rescan_without_index()
         self.ledger.applied[replica.name].clear()
 
+    def roll_back(self, replica: Replica) -> None:
+        self.finish_rename(replica)
+        self.happened.add("roll back")
+        replica.roll_back()
+        self.ledger.applied[replica.name].clear()
+
     def die(self, replica: Replica) -> None:
         self.happened.add("die")
         self.replicas.remove(replica)

@@ -75,7 +75,7 @@ def _has_replaced(act: Entry, now: Entry, happened: set[str]) -> bool:
 
 def _judge_undisputed(ledger: Ledger, tree: Tree, happened: set[str]) -> str | None:
     """Where content acts followed one another, the last is in place without a copy; the best mode holds everywhere."""
-    if happened & {"die", "lose index"}:
+    if happened & {"die", "lose index", "roll back"}:
         return None
     paths = {act.path for _, act in ledger.acts}
     for path in paths:

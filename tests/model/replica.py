@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from syncagent.core.lineage import UNKNOWN, Lineage, sound_vector
 from syncagent.core.local import Content, content_of
 from syncagent.core.reconcile import Reconciler
 from syncagent.core.state import MemoryState, Overlay
@@ -38,6 +40,7 @@ class Replica:
         self.resolved: list[Entry] = []  # for the judge only
         self._reconciler = reconciler
         self._begin()
+        self.save()
 
     def _begin(self) -> None:
         self.state = CountingState(f"{self.name}{self.incarnation}")
@@ -61,6 +64,25 @@ class Replica:
         self._begin()
         for entry in disk:
             self.core.adopt(entry.path, content_of(entry), entry.metadata.value)
+
+    def save(self) -> None:
+        """Somebody copies the index."""
+        self.saved = copy.deepcopy(self.state), dict(self.members)
+
+    def roll_back(self) -> None:
+        """The index is an older copy again, the files are not: what is found is a fact of then, or later."""
+        disk = sorted(self.live().values(), key=lambda e: (e.path.count(b"/"), e.path))
+        old, members = self.saved
+        sound = sound_vector(list(members.values()), {old.origin: old.counter})
+        self.incarnation += 1
+        self.members.clear()
+        self._begin()
+        self.save()
+        for entry in disk:
+            before = old.entry(entry.path)
+            latest = before if before is not None and before.is_live else None
+            lineage = Lineage(sound, latest, is_older=True)
+            self.core.adopt(entry.path, content_of(entry), entry.metadata.value, lineage)
 
     def forget(self, survivors: list[Replica]) -> None:
         """Some replica is gone for ever: what only it had is given up."""
@@ -155,9 +177,9 @@ class OverlaidReconciler(Reconciler):
         with self._decision() as core:
             return core.change_metadata(path, attributes, clock)
 
-    def adopt(self, path: Path, content: Content, attributes: Attributes | None) -> Entry:
+    def adopt(self, path: Path, content: Content, attributes: Attributes | None, lineage: Lineage = UNKNOWN) -> Entry:
         with self._decision() as core:
-            return core.adopt(path, content, attributes)
+            return core.adopt(path, content, attributes, lineage)
 
     def receive(self, remote: Entry) -> None:
         with self._decision() as core:

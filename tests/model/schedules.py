@@ -12,7 +12,7 @@ from syncproto.model import Attributes, Path
 from syncproto.paths import above, name
 
 PATHS: list[Path] = [b"x", b"y", b"d", b"d/x", b"d/y", b"x/z"]
-EVENTS = ["collect", "duplicate", "away", "back", "die", "lose index"]
+EVENTS = ["collect", "duplicate", "away", "back", "die", "lose index", "save", "roll back"]
 
 
 class RandomSchedule(History):
@@ -97,3 +97,7 @@ class RandomSchedule(History):
             self.die(replica)
         elif event == "lose index" and replica.incarnation < 2:
             self.lose_index(replica)
+        elif event == "save":
+            replica.save()
+        elif event == "roll back" and replica.incarnation < 2:
+            self.roll_back(replica)

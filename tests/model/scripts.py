@@ -119,6 +119,17 @@ SCRIPTS = {
         A writes x; B pulls A; B writes x
         C pulls B blind
         expect x write 1; expect names 1""",
+    "a restored index": """A B
+        A writes x; A writes y; B pulls A; A pulls B  # write 0, write 1
+        A saves; A writes z; B pulls A  # write 2, of a history that is lost
+        A restores; A writes v  # write 3
+        B deletes y; B writes x; B pulls A; A pulls B  # write 4
+        expect x write 4; expect z write 2; expect v write 3; expect names 3""",
+    "an edit that a restored index does not know": """A B
+        A writes x; B pulls A; A pulls B; A saves
+        A writes x; A restores  # write 1, on the disk only
+        B pulls A; A pulls B
+        expect x write 1; expect names 1""",
     "counters begun again": """A B
         A writes x; A writes x; A writes x; B pulls A
         A loses index; A writes y; B pulls A
@@ -168,6 +179,8 @@ class Script(History):
             "dies": lambda who, rest: self.die(who),
             "collects": lambda who, rest: self.collect(who),
             "loses": lambda who, rest: self.lose_index(who),
+            "saves": lambda who, rest: who.save(),
+            "restores": lambda who, rest: self.roll_back(who),
         }
 
     def _renames(self, replica: Replica, rest: list[str]) -> None:
