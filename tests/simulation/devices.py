@@ -101,7 +101,7 @@ class SimulatedTree(MemoryTree):
     """May be killed before and after each step, and be refused."""
 
     def __init__(self, machine: Machine) -> None:
-        super().__init__(machine.volume)
+        super().__init__(machine.volume, machine.options.history_size)
         self._machine = machine
 
     def _outcome(self, step: Step) -> Outcome:
