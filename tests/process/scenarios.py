@@ -98,7 +98,7 @@ def volume_status(node: Node) -> dict[str, Any]:
 
 
 def why(node: Node, path: str) -> dict[str, Any]:
-    told = json.loads(get(node, f"/v1/why?volume=data&path={quote(path)}"))
+    told = json.loads(get(node, f"/v1/why?volume=data&path={quote(os.fsencode(path))}"))
     assert isinstance(told, dict)
     return told
 

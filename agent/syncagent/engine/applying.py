@@ -71,6 +71,8 @@ class Applier:
         self._paused_until = 0.0
         self._woken_at = 0
         self._progressed_at = 0.0
+        self.rules_changed: Callable[[], None] = lambda: None
+        """Called when the file with the rules of what is ignored was changed or removed here."""
 
     # -- what may have become ready --------------------------------------------------------------
 
@@ -306,6 +308,8 @@ class Applier:
             context.problems.clear("apply", change.path)
             context.has_new_rules |= change.path == IGNORE_FILE
             self.wake_path(change.path)
+        if any(change.path == IGNORE_FILE for change in changes):
+            self.rules_changed()
 
     def sweep(self) -> None:
         """Nothing moves, and something is pending: should a wake-up have been lost, this ends the wait."""

@@ -84,6 +84,7 @@ class Volume:
         self.walker.lookout = self.lookout
         context.history.look_again = self.lookout.look_again
         self.applier = Applier(context, self.remote_brake, want=self._want, look_again=self.lookout.look_again)
+        self.applier.rules_changed = self._load_rules
         self.fetcher = Fetcher(context, self._staged)
         self.publisher = Publisher(context, look_again=self.lookout.look_again)
         self.receiver = Receiver(

@@ -42,9 +42,7 @@ class RealDisk:
             self._tree.close()
             self._scanner.close()
             self._tree = self._scanner = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._unlock()
 
     def watch(self, emit: Callable[[DirtyPath | WatchLost], None]) -> Watcher | PollingWatcher:
         """Begin to watch the root. Raises ``OSError``."""
@@ -67,14 +65,19 @@ class RealDisk:
             if is_busy:
                 os.close(descriptor)
                 if not is_first:
+                    self._unlock()  # of a root that is elsewhere now, perhaps where its owner waits for it
                     raise BlockingIOError(errno.EBUSY, "another agent has it") from error
                 raise VolumeBusy(
                     f"volume {self._config.name}: another agent already has {os.fsdecode(path)}; "
                     "stop it, or give this one another directory"
                 ) from error
+        self._unlock()
+        self._lock = descriptor
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
-        self._lock = descriptor
+            self._lock = None
 
     def _is_ours(self, descriptor: int) -> bool:
         """Whether the root is locked by this very process, from an earlier opening."""
