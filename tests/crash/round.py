@@ -132,6 +132,8 @@ class Round:
         while self.victim.process.poll() is None:
             if self._is_in_sync() and self._are_equal():
                 return True
+            if self.peer.process is None or self.peer.process.poll() is not None:
+                raise NotSettled(f"the other agent ended: {self.peer.log.read_text(errors='replace')[-1500:]}")
             if time.monotonic() > deadline:
                 raise NotSettled(
                     difference([tree_of(node.volume) for node in (self.peer, self.victim)]) or "not in sync"

@@ -11,7 +11,7 @@ import argparse
 import tempfile
 import time
 from collections import Counter
-from itertools import count, islice
+from itertools import count
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -43,9 +43,12 @@ def census(kinds: list[str], variant: Variant) -> Counter[tuple[str, str]]:
 
 
 def points(calls: Counter[tuple[str, str]], every: int, offset: int) -> list[Point]:
-    """Every so-manieth of all points, whatever their kind: the stride goes on from kind to kind."""
-    whole = (Point(who, kind, n) for (who, kind), last in sorted(calls.items()) for n in range(1, last + 1))
-    return list(islice(whole, offset, None, every))
+    """Of each kind every so-manieth, and at least one."""
+    return [
+        Point(who, kind, number)
+        for (who, kind), last in sorted(calls.items())
+        for number in range(1 + offset % min(every, last), last + 1, every)
+    ]
 
 
 def try_point(work: Work) -> Outcome:
