@@ -82,6 +82,14 @@ def revert(volume: Volume, scope: Path = b"") -> int:
     Of what is at or below a path alone, if one is given.
     """
     context, lookout, applier = volume.context, volume.lookout, volume.applier
+    # Peers first: what answers them is what the index still has, and that comes back by the second half.
+    dots = _held_within(volume, scope)
+    for dot in dots:
+        applier.holding.held.discard(dot)
+        entry = context.index.pending_entry(dot)
+        if entry is not None:
+            context.reconciler.give_up(entry)
+            applier.styler.later(entry.path)
     local = creations_first(path for path in lookout.departures.held if is_within(path, scope))
     for path in local:
         lookout.departures.unhold(path)
@@ -90,13 +98,6 @@ def revert(volume: Volume, scope: Path = b"") -> int:
             context.index.drop(path)
             context.index.put_pending(entry)
             applier.wake([entry])
-    dots = _held_within(volume, scope)
-    for dot in dots:
-        applier.holding.held.discard(dot)
-        entry = context.index.pending_entry(dot)
-        if entry is not None:
-            context.reconciler.give_up(entry)
-            applier.styler.later(entry.path)
     context.is_changed = True
     return len(local) + len(dots)
 
