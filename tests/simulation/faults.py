@@ -227,7 +227,9 @@ FAULTS: dict[str, Kind] = {
     **NETWORK_KINDS,
     **MEMBER_KINDS,
     **DISK_KINDS,
-    "kill": Kind(Faults.kill, lambda draw: (draw.random.choice([0, draw.random.randrange(1, 80)]),)),
+    "kill": Kind(
+        Faults.kill, lambda draw: (draw.random.choice([0, draw.random.randrange(1, 6), draw.random.randrange(1, 40)]),)
+    ),
     "restart": Kind(Faults.restart),
     "fill": Kind(Faults.fill, lasting(4.0)),
     "unmount": Kind(Faults.unmount, lasting(3.0)),

@@ -102,4 +102,20 @@ REGRESSIONS: dict[str, History] = {
         ),
         seed=5575,
     ),
+    "a revert answers peers although the same was deleted here": History(
+        acts=(
+            Act(0.5, "b", "write", (b"w", 1, 9)),
+            Act(0.5, "b", "write", (b"x", 2, 9)),
+            Act(0.5, "b", "write", (b"y", 3, 9)),
+            Act(0.5, "b", "write", (b"z", 4, 9)),
+            Act(2.0, "c", "delete", (b"z",)),
+            Act(3.0, "b", "delete", (b"x",)),
+            Act(3.0, "b", "delete", (b"y",)),
+            Act(4.0, "a", "delete all", (100,)),
+            Act(5.0, "a", "revert"),
+        ),
+        names="abc",
+        dials=("ba", "ca", "cb"),
+        brake=(2, 10),
+    ),
 }

@@ -37,8 +37,10 @@ USUAL = {
     "swap": 1,
 }
 UNUSUAL = ("ignore", "fifo", "delete all")
-USERS_SHARE = 0.8
+OFTEN = {"kill": 0.35, "power cut": 0.3, "die": 0.1, "write on": 0.1, "release": 0.05, "revert": 0.05}
+USERS_SHARE = 0.75
 LATE_SHARE = 0.15
+SAME_SHARE = 0.5
 
 
 def history_of(seed: int) -> History:
@@ -50,7 +52,8 @@ class _Drawing:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.names = "abcde"[: random.choice([2, 2, 2, 3, 3, 3, 4, 5])]
-        self.kinds = random.sample(sorted(FAULTS), random.choice([0, 1, 1, 2, 3, 5]))
+        self.kinds = random.sample(sorted(FAULTS), random.choice([0, 1, 2, 3, 4, 6]))
+        self.kinds += [kind for kind, chance in OFTEN.items() if random.random() < chance and self.kinds]
         self.has_brake = "release" in self.kinds or "revert" in self.kinds or random.random() < 0.1
         self.paths = random.sample(PATHS, random.choice([1, 2, 3, 6, 8]))
         self.sizes = random.choice([[0, 1, 30], [0, 30, 20_000], [0, 20_000, 400_000]])
@@ -58,7 +61,7 @@ class _Drawing:
         for what in UNUSUAL:
             if random.random() < 0.15 or what == "delete all" and self.has_brake:
                 self.weights[what] = 4
-        self.amid, self.rivals = random.choice([0, 0, 0.1, 0.5]), random.choice([0, 0.1, 0.4])
+        self.amid, self.rivals = random.choice([0, 0, 0.1, 0.5]), random.choice([0.1, 0.3, 0.6])
         self.pause = random.choice([0.002, 0.02, 0.2, 1.0])
         self.numbers = count(1)
 
@@ -91,7 +94,7 @@ class _Drawing:
             name = random.choice(self.names)
             acts += [Act(0.5, name, "write", (path, self.number(), self.size())) for path in self.paths]
             acts.append(Act(random.choice([0.5, 2.0]), name, "mkdir", (b"e",)))
-        if random.random() < 0.3:
+        if random.random() < 0.5:
             at, seconds = acts[-1].at if acts else 0.0, round(random.uniform(5, 25) * self.pause, 2)
             acts += [Act(at, name, "part", (name, seconds)) for name in self.names[1:]]
         return acts
@@ -110,12 +113,22 @@ class _Drawing:
             path = self.path()
             acts.append(self._act(at, name, what, path))
             if random.random() < self.rivals:  # somebody else does something to the same path at the same time
-                (what,) = random.choices(list(self.weights), list(self.weights.values()))
-                acts.append(self._act(at, random.choice(others), what, path))
+                if random.random() < SAME_SHARE:
+                    acts.append(acts[-1]._replace(machine=random.choice(others), args=self._again(acts[-1])))
+                else:
+                    (other,) = random.choices(list(self.weights), list(self.weights.values()))
+                    acts.append(self._act(at, random.choice(others), other, path))
             if what == "delete all" and self.has_brake:
                 seconds = round(random.uniform(0.5, 5.0), 2)
                 acts.append(Act(at + seconds, name, random.choice(["release", "revert"])))
         return acts
+
+    def _again(self, act: Act) -> tuple[Any, ...]:
+        """What another does who does the same: from the same path, or to the same path."""
+        path, *rest = _ARGUMENTS[act.what](self, act.args[0] if act.args else b"x")
+        if act.what == "rename" and self.random.random() < SAME_SHARE:
+            return self.path(), act.args[1]
+        return path, *rest
 
     def _act(self, at: float, name: str, what: str, path: Path) -> Act:
         amid = self.random.randrange(1, 30) if self.random.random() < self.amid else 0
