@@ -225,6 +225,8 @@ def test_the_root_and_its_marker(volume: Volume, tree: Tree) -> None:
     tree.write_marker(Marker(b"v" * 16, "one"))
     tree.write_marker(Marker(b"v" * 16, "two"))
     assert tree.read_marker() == Marker(b"v" * 16, "two")
+    tree.write_marker(Marker(b"v" * 16, "two", b"\0start-1", 7))
+    assert tree.read_marker() == Marker(b"v" * 16, "two", b"\0start-1", 7)
     assert tree.root() == root and volume.names() == []
     volume.mkdir(b"lost+found")
     assert tree.root().is_empty

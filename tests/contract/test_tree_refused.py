@@ -127,6 +127,12 @@ def test_without_extended_attributes_the_marker_is_a_file(volume: RealVolume) ->
     assert b".syncagent" not in volume.names()
 
 
+def test_a_marker_of_old_is_read(volume: RealVolume) -> None:
+    _, tree = volume.open()
+    os.setxattr(volume.path, b"user.syncagent.volume", b'{"volume": "%s", "incarnation": "one"}' % (b"76" * 16))
+    assert tree.read_marker() == Marker(b"v" * 16, "one")
+
+
 def test_a_damaged_marker_is_an_error(volume: RealVolume) -> None:
     _, tree = volume.open()
     os.setxattr(volume.path, b"user.syncagent.volume", b"{}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+
+import pytest
 
 from process.cluster import Cluster, Node, eventually
 from process.dots import Dots
 from process.snapshots import Snapshot
+from syncagent.engine.identity import MARK_SECONDS
 
 COUNT = 40
 
@@ -94,7 +98,7 @@ def test_an_index_restored_from_an_older_copy(tmp_path: Path) -> None:
 
 
 def test_an_index_copied_from_a_running_agent_and_restored(tmp_path: Path) -> None:
-    """Neither marker nor starts show it: peers know changes of this very start that it does not know."""
+    """The starts do not show it: the volume was marked again in the same start, and peers know changes of it."""
     with Cluster(tmp_path, "abc") as cluster:
         a, b, dots = cluster["a"], cluster["b"], Dots()
         filled(cluster)
@@ -112,13 +116,19 @@ def test_an_index_copied_from_a_running_agent_and_restored(tmp_path: Path) -> No
         ended(cluster, expected | changes, dots)
 
 
-def test_a_volume_restored_from_an_older_snapshot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_running", [False, True], ids=["stopped", "running"])
+def test_a_volume_restored_from_an_older_snapshot(is_running: bool, tmp_path: Path) -> None:
+    """Also one that was taken since the agent was last started."""
     with Cluster(tmp_path, "abc") as cluster:
         a, b, dots = cluster["a"], cluster["b"], Dots()
         filled(cluster)
-        a.stop()
-        snapshot = Snapshot(a, tmp_path / "snapshot")
-        a.start()
+        if is_running:
+            snapshot = Snapshot(a, tmp_path / "snapshot")
+            time.sleep(MARK_SECONDS + 0.5)
+        else:
+            a.stop()
+            snapshot = Snapshot(a, tmp_path / "snapshot")
+            a.start()
         expected, before = work_on(cluster), incarnation_of(a)
         dots.read(cluster)
         assert a.stop() == 0

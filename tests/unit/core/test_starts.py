@@ -12,6 +12,7 @@ from syncagent.core.starts import (
     has_minted,
     is_older,
     judge_marker,
+    judge_number,
     next_start,
     ordinal,
 )
@@ -117,6 +118,22 @@ def test_the_start_on_the_volume_tells_which_of_the_two_is_older(
     written: bytes | None, found: bytes, verdict: Marked
 ) -> None:
     assert judge_marker(IDS, written, found) is verdict
+
+
+@pytest.mark.parametrize(
+    ("done", "meant", "found", "verdict"),
+    [
+        (3, 3, 3, Marked.SOUND),
+        (3, 4, 3, Marked.SOUND),
+        (3, 4, 4, Marked.SOUND),
+        (3, 4, 2, Marked.VOLUME_IS_OLDER),
+        (3, 4, 5, Marked.INDEX_IS_OLDER),
+    ],
+)
+def test_the_number_on_the_volume_tells_the_same_within_one_start(
+    done: int, meant: int, found: int, verdict: Marked
+) -> None:
+    assert judge_number(done, meant, found) is verdict
 
 
 def test_an_index_without_starts_goes_with_no_marked_volume() -> None:
