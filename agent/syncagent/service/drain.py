@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from syncagent.engine import Agent
 from syncagent.engine.volume import Volume
@@ -22,7 +23,7 @@ def drain(agent: Agent, loop: Loop, patience: float, is_told_again: Callable[[fl
     begun = time.monotonic()
     while True:
         try:
-            behind = loop.ask(lambda: [text for v in agent.volumes.values() if (text := _left_behind(v))], timeout=5.0)
+            behind = loop.ask(partial(_all_left_behind, agent), timeout=5.0)
         except TimeoutError:
             behind = ["the engine is busy"]
         spent = time.monotonic() - begun
@@ -35,6 +36,11 @@ def drain(agent: Agent, loop: Loop, patience: float, is_told_again: Callable[[fl
         if is_told_again(STEP_SECONDS):
             log.warning("told to stop twice: ending at once")
             return False
+
+
+def _all_left_behind(agent: Agent) -> list[str]:
+    told = [volume.ward.do(partial(_left_behind, volume)) for volume in list(agent.volumes.values())]
+    return [text for text in told if text]
 
 
 def _left_behind(volume: Volume) -> str:
