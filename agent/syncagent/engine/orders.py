@@ -144,9 +144,12 @@ def _nobody_has(volume: Volume, entry: Entry) -> None:
     name, path = context.options.name, printable(entry.path)
     if context.reconciler.let_go(entry):
         log.info("volume %s: a version of %s that was replaced is let go: no member has it", name, path)
-    elif entry.origin == context.index.origin and context.index.entry(entry.path) is None:
+    elif entry.origin == context.index.origin:
         log.warning("volume %s: %s was deleted before anybody had it, and cannot be brought back", name, path)
-        volume.lookout.departures.stands(entry)
+        if context.index.entry(entry.path) is None:
+            volume.lookout.departures.stands(entry)
+        else:
+            context.reconciler.give_up(entry)
     elif _died_with_its_holder(volume, entry):
         log.warning("volume %s: the content of %s died with its holder and is given up", name, path)
         context.reconciler.give_up(entry)
