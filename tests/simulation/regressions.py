@@ -118,4 +118,17 @@ REGRESSIONS: dict[str, History] = {
         dials=("ba", "ca", "cb"),
         brake=(2, 10),
     ),
+    "what was deleted before anybody had it gives way to what is there by now": History(
+        acts=(
+            Act(0.5, "d", "write", (b"d/y", 4, 400000)),
+            Act(2.0038, "d", "delete all", (100,)),
+            Act(2.024, "c", "replace", ()),
+            Act(2.0593, "c", "symlink", (b"d/y", 19)),
+            Act(3.5138, "d", "revert", ()),
+        ),
+        names="cd",
+        dials=("cd",),
+        seed=5099,
+        brake=(2, 10),
+    ),
 }
