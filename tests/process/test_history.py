@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from process.cluster import Cluster, Node, contents, eventually, tree_of
+from process.degraded import ext4
 
 
 def changes_of(node: Node, *path: str) -> list[dict[str, Any]]:
@@ -220,3 +223,19 @@ def test_a_conflict_is_resolved_either_way(tmp_path: Path) -> None:
         assert _kept_contents(a) | _kept_contents(b) >= {b"from a", b"from b"}
         assert a.ctl("conflicts", "resolve", "x.txt", "--keep", "a").returncode == 1
         assert contents(a.volume) == contents(b.volume)
+
+
+@pytest.mark.root
+def test_a_full_disk_takes_the_history_first(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, "ab")
+    with ext4(tmp_path / "image", cluster["b"].volume, "32M"), cluster:
+        a, b = cluster["a"], cluster["b"]
+        for number in range(6):
+            (a.volume / "f").write_bytes(os.urandom(6_000_000))
+            (a.volume / "small").write_bytes(b"%d" % number)
+            cluster.converge()
+        changes = [each for each in changes_of(b) if each["what"] == "replaced" and each["path"] == "f"]
+        assert len(changes) == 5
+        assert not changes[-1]["is_kept"] and changes[0]["is_kept"]
+        assert "kept files are let go" in b.log.read_text()
+        assert json.loads(b.ctl("problems", "--json").stdout)["problems"] == []

@@ -1,0 +1,119 @@
+"""The way back on simulated machines: whole engines, killed where it hurts."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.judge import settle
+from simulation.scenes import Scene
+from syncagent.engine.history_commands import UndoToken
+from syncagent.engine.problems import rfc3339
+from syncagent.status import UndoResult
+from syncproto.model import Path
+
+BEFORE: dict[Path, bytes | None] = {b"d": None, b"d/one": b"one", b"d/two": b"two", b"moves": b"stays"}
+
+
+def scrambled(names: str) -> tuple[Scene, str]:
+    """Everybody has BEFORE, and then a day on which everything goes wrong; gives the moment between the two."""
+    scene = Scene(names)
+    for path, content in BEFORE.items():
+        if content is not None:
+            scene.write("a", path, content)
+    scene.wait()
+    since = rfc3339(scene["a"].wall_ns())
+    scene.wait(0.1)
+    scene.write("a", b"d/one", b"scrambled")
+    scene.write(names[-1], b"new/ransom", b"pay")
+    scene.rename(names[-1], b"moves", b"moved")
+    scene.wait()
+    scene.write("a", b"d/one", b"scrambled twice")
+    scene.delete(names[-1], b"d/two")
+    scene.wait()
+    return scene, since
+
+
+def undo(scene: Scene, name: str, since: str, seconds: float = 3.0) -> UndoResult | None:
+    """Order it, and give what became of it by then; None if the machine died meanwhile."""
+    machine = scene[name]
+    tokens: list[UndoToken] = []
+    results: list[UndoResult | None] = []
+
+    def ask() -> None:
+        assert machine.agent is not None
+        results.append(machine.agent.history_commands.undone(tokens[0]))
+
+    def order() -> None:
+        assert machine.agent is not None
+        tokens.append(machine.agent.history_commands.undo(None, since, None))
+
+    machine.post(order, machine.life)
+    scene.wait(seconds)
+    if machine.is_running and tokens:
+        ask()
+    return results[0] if results else None
+
+
+def settled(scene: Scene) -> dict[Path, bytes | None]:
+    """What all have once everything is quiet."""
+    for machine in scene.machines:
+        machine.fuse = None
+        machine.start()
+    scene.wait(2.0)
+    wrong = settle(scene.world, scene.machines)
+    assert wrong is None, "\n".join([*scene.world.log, wrong])
+    trees = [scene.tree(machine.name) for machine in scene.machines]
+    assert all(tree == trees[0] for tree in trees)
+    return {path: thing.content for path, thing in trees[0].items()}
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_an_undo_ordered_anywhere_reverts_everywhere(name: str) -> None:
+    scene, since = scrambled("abc")
+    result = undo(scene, name, since)
+    assert result is not None and (result.lacking, result.unsure, result.silent) == ([], [], [])
+    assert result.reverted == 6  # one and two, the moved file under both names, the new directory and what is in it
+    assert settled(scene) == BEFORE
+    again = undo(scene, "a", since)
+    assert again is not None and again.reverted == 0
+    assert settled(scene) == BEFORE
+
+
+def test_an_undo_is_undone() -> None:
+    scene, since = scrambled("ab")
+    wrong = settled(scene)
+    moment = rfc3339(scene["a"].wall_ns())
+    scene.wait(0.1)
+    assert undo(scene, "a", since) is not None
+    assert settled(scene) == BEFORE
+    assert undo(scene, "b", moment) is not None
+    assert settled(scene) == wrong
+
+
+@pytest.mark.parametrize("fuse", range(1, 60, 4))
+def test_an_undo_survives_the_death_of_whoever_was_ordered(fuse: int) -> None:
+    scene, since = scrambled("abc")
+    scene["a"].fuse = fuse
+    undo(scene, "a", since)
+    settled(scene)
+    assert undo(scene, "a", since) is not None
+    assert settled(scene) == BEFORE
+
+
+def test_a_member_that_was_away_gets_what_the_undo_made() -> None:
+    scene, since = scrambled("abc")
+    scene["c"].stop()
+    scene.wait()
+    result = undo(scene, "a", since)
+    assert result is not None and result.lacking == []
+    assert settled(scene) == BEFORE
+
+
+def test_a_user_who_writes_meanwhile_keeps_what_he_wrote() -> None:
+    scene, since = scrambled("abc")
+    scene.part()
+    scene.write("c", b"d/one", b"written meanwhile")
+    assert undo(scene, "a", since) is not None
+    scene.join()
+    tree = settled(scene)
+    assert b"written meanwhile" in tree.values() and tree[b"moves"] == b"stays"
