@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,14 @@ from typing import Any
 
 from process.cluster import Cluster, Node, eventually
 
+WRONG_CLOCK = """
+import runpy, sys, time
+real, offset = time.time_ns, int(sys.argv[1])
+time.time_ns = lambda: real() + offset
+sys.argv = ["syncagent", *sys.argv[5:]]  # behind the interpreter, -m and syncagent
+runpy.run_module("syncagent", run_name="__main__", alter_sys=True)
+"""
+"""Starts an agent whose clock is off by so many nanoseconds."""
 SCAN_SECONDS = 2.0
 SHOWN_SECONDS = 20.0
 """A bound for slow machines: one scan period, and room."""
@@ -170,3 +179,8 @@ def fill_up(place: Path) -> Path:
             except OSError as error:
                 assert "space" in str(error)
     return ballast
+
+
+def live_elsewhen(cluster: Cluster, name: str, seconds: int) -> None:
+    """The clock of one agent's process is off."""
+    cluster[name].prefix = [sys.executable, "-c", WRONG_CLOCK, str(seconds * 10**9)]

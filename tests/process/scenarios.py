@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from urllib.parse import quote
 
 from contract.proxy import Proxy
 from process.cluster import Cluster, Node, eventually, tree_of
+from process.degraded import fetch
 
 Tree = dict[bytes, tuple[object, ...]]
 _WRITER = re.compile(r"last changed by (\S+) \(change (\d+)\)")
@@ -81,37 +80,27 @@ class Apart(Cluster):
         return directory + slash + (f"{stem}{label}{dot}{extension}" if dot else last + label)
 
 
-def get(node: Node, path: str) -> str:
-    """Ask an agent over its socket."""
-    connection = http.client.HTTPConnection("localhost", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(os.fspath(node.socket))
-    with contextlib.closing(connection):
-        connection.request("GET", path)
-        return connection.getresponse().read().decode()
-
-
 def volume_status(node: Node) -> dict[str, Any]:
-    volume = json.loads(get(node, "/v1/status?volume=data"))["volumes"][0]
+    volume = json.loads(fetch(node, "/v1/status?volume=data"))["volumes"][0]
     assert isinstance(volume, dict)
     return volume
 
 
 def why(node: Node, path: str) -> dict[str, Any]:
-    told = json.loads(get(node, f"/v1/why?volume=data&path={quote(os.fsencode(path))}"))
+    told = json.loads(fetch(node, f"/v1/why?volume=data&path={quote(os.fsencode(path))}"))
     assert isinstance(told, dict)
     return told
 
 
 def problems(node: Node) -> list[dict[str, Any]]:
-    found = json.loads(get(node, "/v1/problems?volume=data"))["problems"]
+    found = json.loads(fetch(node, "/v1/problems?volume=data"))["problems"]
     assert isinstance(found, list)
     return found
 
 
 def counters(node: Node) -> dict[str, float]:
     """What an agent counted since it was started."""
-    lines = [line.split() for line in get(node, "/metrics").splitlines() if not line.startswith("#")]
+    lines = [line.split() for line in fetch(node, "/metrics").decode().splitlines() if not line.startswith("#")]
     return {
         name.removeprefix("syncagent_").removesuffix("_total"): float(value)
         for name, value in lines

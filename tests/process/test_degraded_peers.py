@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from contract.proxy import Proxy
-from process.cluster import Cluster, eventually
+from process.cluster import eventually
 from process.degraded import (
     arrives,
     cluster_of,
     fetch,
     fill,
     flows,
+    live_elsewhen,
     metric,
     problems,
     replica,
@@ -26,19 +26,6 @@ from process.degraded import (
 )
 
 YEAR = 365 * 86400
-
-PATCH = """
-import runpy, sys, time
-real, offset = time.time_ns, int(sys.argv[1])
-time.time_ns = lambda: real() + offset
-sys.argv = ["syncagent", *sys.argv[5:]]  # behind the interpreter, -m and syncagent
-runpy.run_module("syncagent", run_name="__main__", alter_sys=True)
-"""
-
-
-def live_elsewhen(cluster: Cluster, name: str, seconds: int) -> None:
-    """The clock of one agent's process is off."""
-    cluster[name].prefix = [sys.executable, "-c", PATCH, str(seconds * 10**9)]
 
 
 def test_a_peer_that_nobody_listens_for(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 from process.cluster import Cluster, contents, eventually, tree_of
+from process.degraded import live_elsewhen
 from process.scenarios import Apart, below, is_at_rest, later, notices, texts, volume_status
 
 YEAR_SECONDS = 365 * 86_400
@@ -130,7 +130,7 @@ def test_a_clock_that_is_a_year_behind(tmp_path: Path) -> None:
             (b / name).write_bytes(b"base at b")
         cluster.converge()
         assert cluster["b"].stop() == 0
-        cluster["b"].prefix = [sys.executable, str(Path(__file__).with_name("other_clock.py")), str(-YEAR_SECONDS)]
+        live_elsewhen(cluster, "b", -YEAR_SECONDS)
         cluster["b"].start()
         (b / "edited.txt").write_bytes(b"edited at b")  # it has seen what is there, and wins everywhere
         (b / "gone").unlink()
