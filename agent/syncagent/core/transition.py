@@ -141,7 +141,7 @@ def restyle(entry: Entry, stat: StatKey, actual: Attributes) -> SetAttributes | 
     else:
         ours, theirs = (structs.replace(a, mtime_ns=None) for a in (wanted, actual))
         if entry.kind == Kind.SYMLINK:
-            ours, theirs = (structs.replace(a, mode=0o777) for a in (ours, theirs))
+            ours, theirs = (structs.replace(a, mode=0o777, xattrs=()) for a in (ours, theirs))  # it has none
         has_attributes = ours == theirs
     if has_attributes and mtime_ns is None:
         return None

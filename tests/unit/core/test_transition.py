@@ -102,3 +102,11 @@ def test_attributes_are_set_only_where_they_differ() -> None:
     directory = structs.replace(entry(b"d", Kind.DIRECTORY, None), mtime_ns=7)
     assert restyle(directory, STAT, HERE) is None
     assert restyle(structs.replace(entry(b"d", Kind.DIRECTORY, None), metadata=Metadata()), STAT, HERE) is None
+
+
+def test_a_symlink_is_not_given_what_it_cannot_have() -> None:
+    """The register may be that of a file which it took the place of."""
+    link = entry(b"link", Kind.SYMLINK, b"target")
+    wanted = structs.replace(HERE, xattrs=((b"user.note", b"1"),))
+    link = structs.replace(link, metadata=structs.replace(link.metadata, value=wanted))
+    assert restyle(link, STAT, structs.replace(HERE, mode=0o777)) is None
