@@ -147,14 +147,15 @@ class Identity:
     def _number(self, key: str) -> int:
         return int(self._context.index.get(key) or 0)
 
-    def mark_again(self) -> None:
-        """The index has changed since the root was marked: let both tell so. Nothing must be waiting for a commit."""
+    def mark_again(self, *, at_once: bool = False) -> None:
+        """The index has changed since the root was marked: let both tell so. Not while anything waits for a commit."""
         context, index = self._context, self._context.index
         sequence, since = self._marked
-        if index.sequence == sequence or context.now - since < MARK_SECONDS or context.halt or context.is_changed:
+        is_due = at_once or context.now - since >= MARK_SECONDS
+        if index.sequence == sequence or not is_due or context.halt or context.is_changed or context.is_applied:
             return
         root = self._root()
-        if root is not None and not context.is_applied and context.tree.is_same_root():
+        if root is not None and self._why_not_sound() is None:
             self._write_marker(root)
 
     def _write_marker(self, root: Root) -> None:
@@ -245,8 +246,7 @@ class Identity:
         context = self._context
         self._show_the_last_doubt()
         if context.halt is None:
-            if self.check():
-                self.mark_again()
+            self.check()
             return
         if context.index.get(MARKED_KEY) is None:
             return

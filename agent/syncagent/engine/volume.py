@@ -179,6 +179,9 @@ class Volume:
         self.watching.end()
         if self.context.halt or self._flush():
             self.context.index.commit(durable=True)
+            self.context.is_changed = self.context.is_applied = False
+            self.identity.mark_again(at_once=True)
+            self.context.index.commit(durable=True)
         self.context.index.close()
 
     def abandon(self) -> None:
@@ -297,6 +300,7 @@ class Volume:
         self._scan_progress()
         context.history.run()
         self.finish()
+        self.identity.mark_again()
         self.barriers.run()
         self.recaller.run()
         self.herald.run()
