@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from syncagent.core.chunking import digest_of
@@ -19,18 +19,21 @@ class AheadOfDisk(AssertionError):
     """The index says for good what a power cut would undo on the disk."""
 
 
-def check_rows(machine: Machine, paths: Iterable[Path]) -> None:
-    """Raise ``AheadOfDisk`` if a committed row at one of these paths is true of the disk, and not durably so."""
+def check_rows(machine: Machine, written: Mapping[Path, bool]) -> None:
+    """Raise ``AheadOfDisk`` if a committed row at one of these paths is true of the disk, and not durably so.
+
+    What was never known to be there may come back: then nobody has noticed its delete either.
+    """
     volume, saved = machine.volume, machine.index_disk.saved
     if not volume.is_writable and not volume.is_read_only:
         return
-    for path in sorted(paths):
+    for path in sorted(written):
         entry, (stat, _) = saved["_entries"].get(path), saved["seen"].get(path, (None, None))
         if entry is None:
             continue
         node, left = volume.look(path), volume.durable.find(volume.root, path)
         if not entry.is_live:
-            is_ahead = node is None and left is not None and kind_of(left.mode) is not None
+            is_ahead = written[path] and node is None and left is not None and kind_of(left.mode) is not None
         else:
             is_seen = node is not None and stat is not None and _is_of(stat, node) and _holds(entry, node)
             is_ahead = is_seen and node is not None and not _is_safe(volume, node, left)

@@ -155,13 +155,17 @@ class SimulatedIndex(MemoryIndex):
 
     def put(self, entry: Entry) -> None:
         self.machine.minted.append(entry)
-        self.machine.written.add(entry.path)
+        self._note(entry.path)
         self.machine.ledger.recorded.add(entry.content if entry.is_live else None)
         super().put(entry)
 
     def set_stat(self, path: Path, stat: StatKey | None, attributes: Attributes | None) -> None:
-        self.machine.written.add(path)
+        self._note(path)
         super().set_stat(path, stat, attributes)
+
+    def _note(self, path: Path) -> None:
+        row, written = self.row(path), self.machine.written
+        written[path] = written.get(path, False) or row is not None and row.entry.is_live and row.stat is not None
 
     def put_pending(self, entry: Entry) -> None:
         self.machine.minted.append(entry)

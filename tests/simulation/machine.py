@@ -57,8 +57,8 @@ class Machine:
         self.next_fuse: int | None = None
         """The fuse of the next start: it is hit again while it recovers."""
         self.power_failed: Callable[[Machine], None] = lambda machine: None
-        self.written: set[Path] = set()
-        """Rows written since the last durable commit."""
+        self.written: dict[Path, bool] = {}
+        """Rows written since the last durable commit, and whether the disk was known to hold something there before."""
         self.minted: list[Entry] = []
         """The entries of these, and pending ones: only what was committed for good counts as a use of a dot."""
         self.has_lost_index = False
