@@ -17,7 +17,9 @@ import syncagent
 import syncproto
 from planted.bugs import BUGS, Bug
 
-HUNT_SECONDS = 1800
+HUNT_SECONDS = 3600
+FLOOR = 12
+"""So many are noticed at the least; the others need a third replica, or more acts."""
 
 
 def caught(bug: Bug, ops: int) -> str | None:
@@ -31,7 +33,8 @@ def caught(bug: Bug, ops: int) -> str | None:
         shutil.copy(agent / "__init__.py", tree / "syncagent")
         file = tree / bug.file
         source = file.read_text()
-        assert source.count(bug.old) == 1, f"{bug.name} does not apply to {bug.file}: its old text must occur once"
+        if source.count(bug.old) != 1:
+            raise ValueError(f"{bug.name} does not apply to {bug.file}: its old text must occur once")
         file.write_text(source.replace(bug.old, bug.new))
         return _hunt(tree, ops)
 
@@ -58,8 +61,9 @@ def main(ops: int = 2) -> int:
         histories = pool.map(lambda bug: caught(bug, ops), BUGS, chunksize=1)
     for bug, history in zip(BUGS, histories, strict=True):
         print(f"{bug.name}: {history or 'not within this scope'}")
-    print(f"{sum(history is not None for history in histories)} of {len(BUGS)} planted bugs are noticed")
-    return 0
+    noticed = sum(history is not None for history in histories)
+    print(f"{noticed} of {len(BUGS)} planted bugs are noticed, at least {FLOOR} must be")
+    return 0 if noticed >= FLOOR else 1
 
 
 if __name__ == "__main__":

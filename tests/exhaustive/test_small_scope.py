@@ -6,10 +6,16 @@ from collections import deque
 
 import pytest
 
+from exhaustive.bites import caught
 from exhaustive.canonical import Keys
 from exhaustive.run import PATHS
 from exhaustive.search import first_acts, search, steps_of
 from exhaustive.world import Scope, Step, World
+from planted.bugs import BUGS
+from syncagent.core.state import MemoryState
+from syncproto.model import Entry, Metadata
+
+STATE = "origin", "counter", "floor", "known", "applied", "collected"
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
@@ -25,6 +31,14 @@ def test_two_acts_and_an_accident(first: Step) -> None:
     found = search(Scope(PATHS[1], 2, 1, is_coarse=True), first)
     print(found.states, "states")
     assert found.failures == [] and found.states > 400 and found.judged > 100
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize("paths", PATHS)
+def test_three_acts_with_contents_at_hand(paths: tuple[str, str], is_slow: bool) -> None:
+    found = search(Scope(paths, 3, 0, is_slow, is_coarse=True))
+    print(found.states, "states")
+    assert found.failures == [] and found.states > 750 and found.judged > 200
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
@@ -62,6 +76,18 @@ def _stamps(world: World) -> list[object]:
 
 def _futures(world: World, keys: Keys) -> tuple[str | None, set[bytes]]:
     return world.copy().verdict(), {keys.of(world.after(step)) for step, _ in steps_of(world, None)}
+
+
+def test_the_canonical_form_knows_all_there_is() -> None:
+    """A field that it does not look at would be abstracted unseen."""
+    assert len(Entry.__struct_fields__) == 13 and len(Metadata.__struct_fields__) == 6
+    assert set(vars(MemoryState("a"))) == {*STATE, "sequence", "_entries", "_pending", "_written"}
+
+
+@pytest.mark.parametrize("name", ["NO_COPY", "EDIT_COVERS_PENDING", "ACK_PENDING"])
+def test_a_planted_bug_is_noticed(name: str) -> None:
+    (bug,) = (bug for bug in BUGS if bug.name == name)
+    assert caught(bug, 2)
 
 
 def test_equal_siblings_are_interchangeable() -> None:
