@@ -23,6 +23,7 @@ from syncagent.engine.identity import new_origin
 from syncagent.engine.surroundings import Surroundings
 from syncagent.engine.volume import Volume
 from syncproto.model import Entry, Kind, Path
+from twins.accidents import Snapshot
 from twins.disk import MemoryVolume
 from twins.index import MemoryDisk
 from twins.network import MemoryPeers
@@ -207,6 +208,29 @@ class Machine:
         self.world.note(f"{self.name} loses its index")
         self.index_disk = MemoryDisk()
         self.has_lost_index = True
+
+    # -- copies of what lasts, of a machine that does not run ------------------------------------
+
+    def snapshot_index(self) -> MemoryDisk:
+        """A copy of the state directory."""
+        return self.index_disk.copy()
+
+    def restore_index(self, copy: MemoryDisk) -> None:
+        """The state directory is brought back from a copy."""
+        self.world.note(f"{self.name}: the index of before is restored")
+        self.index_disk = copy.copy()
+
+    def snapshot_volume(self) -> Snapshot:
+        """A copy of the volume, inodes, times and marker included."""
+        return self.volume.snapshot()
+
+    def restore_volume(self, copy: Snapshot) -> None:
+        """The volume is brought back from a copy; what users did since is undone, and nobody is to blame."""
+        self.world.note(f"{self.name}: the volume of before is restored")
+        before = tree_of(self.volume)
+        self.volume.restore(copy)
+        self.ledger.note_cut(self, before, tree_of(self.volume))
+        self.power_failed(self)
 
     # -- its thread ----------------------------------------------------------------------------
 
