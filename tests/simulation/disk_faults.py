@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simulation.kinds import Draw, Kind, lasting
+from simulation.ledger import tree_of
+from twins.accidents import Snapshot
+from twins.index import MemoryDisk
 
 if TYPE_CHECKING:
     from simulation.faults import Faults
@@ -106,6 +109,35 @@ def remount(faults: Faults, machine: Machine, seconds: float) -> bool:
     return True
 
 
+# -- what is older than it should be ---------------------------------------------------------------------
+
+
+def restore(faults: Faults, machine: Machine, what: str, seconds: float) -> bool:
+    """It is copied, works on, and after a while its "index", its "volume", or "both" are brought back from the copy."""
+    if not machine.is_running or not machine.volume.is_writable or machine.name in faults.away:
+        return False
+    machine.stop()
+    index, volume = machine.snapshot_index(), machine.snapshot_volume()
+    faults.later(seconds, lambda: _bring_back(faults, machine, index if what != "volume" else None, volume, what))
+    return True
+
+
+def _bring_back(faults: Faults, machine: Machine, index: MemoryDisk | None, volume: Snapshot, what: str) -> None:
+    if machine not in faults.machines or not machine.volume.is_writable:
+        return
+    machine.kill()
+    if index is not None:
+        machine.restore_index(index)
+    if what != "index":
+        ledger = faults.users.ledger
+        kept = {t.payload for m in faults.machines if m is not machine for t in tree_of(m.volume).values()}
+        tree = tree_of(machine.volume)
+        ledger.destroyed |= {thing.payload for thing in tree.values() if thing.is_leaf} - kept
+        machine.restore_volume(volume)
+    faults.users.ledger.doubt(tree_of(machine.volume))
+    faults.users.ledger.is_memory_lost = True
+
+
 # -- what a disk is like from now on -----------------------------------------------------------------------
 
 
@@ -155,4 +187,7 @@ DISK_KINDS = {
     "remount": Kind(remount, lasting(3.0)),
     "coarse clock": Kind(coarsen, lambda draw: (draw.random.choice([1, 2]),)),
     "inode reuse": Kind(reuse_inodes),
+    "old index": Kind(restore, lambda draw: ("index", draw.seconds(20.0))),
+    "old volume": Kind(restore, lambda draw: ("volume", draw.seconds(20.0))),
+    "old index and volume": Kind(restore, lambda draw: ("both", draw.seconds(20.0))),
 }
