@@ -117,3 +117,32 @@ def test_a_user_who_writes_meanwhile_keeps_what_he_wrote() -> None:
     scene.join()
     tree = settled(scene)
     assert b"written meanwhile" in tree.values() and tree[b"moves"] == b"stays"
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_an_undo_turns_directories_into_files_and_back(name: str) -> None:
+    scene = Scene("ab")
+    scene.write("a", b"file", b"a file")
+    scene.write("a", b"directory/child", b"a child")
+    scene.wait()
+    since = rfc3339(scene["a"].wall_ns())
+    scene.wait(0.1)
+    scene.delete("a", b"file")
+    scene.delete("b", b"directory")
+    scene.wait()
+    scene.write("a", b"file/child", b"new")
+    scene.write("b", b"directory", b"new")
+    scene.wait()
+    assert undo(scene, name, since, 6.0) is not None
+    assert settled(scene) == {b"file": b"a file", b"directory": None, b"directory/child": b"a child"}
+
+
+def test_an_index_that_is_lost_and_a_member_that_only_relays_make_no_difference() -> None:
+    scene, since = scrambled("abc")
+    scene["b"].kill()
+    scene["b"].lose_index()
+    scene["b"].start()
+    scene.wait(3.0)
+    result = undo(scene, "a", since)
+    assert result is not None and result.lacking == []
+    assert settled(scene) == BEFORE
