@@ -272,7 +272,11 @@ class Applier:
 
     def _is_racy(self, changes: list[Change]) -> bool:
         """Whether a file would be displaced that may have changed without a trace: it is read again first."""
-        return any(c.is_structural and c.was_live and c.path in self._context.races for c in changes)
+        here = applied_here(self._context, changes)
+        racy = [c.path for c in here if c.is_structural and c.was_live and c.path in self._context.races]
+        for path in racy:  # its look may have been passed over, while it was ignored
+            self._look_again(path, self._context.now)
+        return bool(racy)
 
     def _change(self, path: Path, after: Entry | None) -> Change:
         row = self._context.index.row(path)
