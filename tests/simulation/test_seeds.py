@@ -12,7 +12,7 @@ import pytest
 from simulation.run import outcome
 from simulation.schedule import history_of
 
-SEEDS = range(148)
+SEEDS = range(150)
 BATCH = 15
 REPEATED = [10, 59, 101, 147]
 
