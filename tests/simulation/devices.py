@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncagent.core.plan import StatKey, Step
@@ -19,8 +19,9 @@ from syncagent.ports import (
     Tree,
     WatchLost,
 )
-from syncproto.messages import VolumeMessage
+from syncproto.messages import Delta, VolumeMessage, VolumeState
 from syncproto.model import Attributes, Entry, Manifest, Path
+from syncproto.version import covers_all
 from twins.disk_scanner import MemoryScanner
 from twins.disk_tree import MemoryTree, open_volume
 from twins.index import MemoryIndex
@@ -182,8 +183,12 @@ def indexes_of(machine: Machine) -> type[SimulatedIndex]:
     return Index
 
 
+class Untimely(AssertionError):
+    """Something was told that a power cut could still take back."""
+
+
 class SimulatedPeers:
-    """May be killed before each message."""
+    """May be killed before each message. What is announced or acknowledged must last."""
 
     def __init__(self, machine: Machine, peers: MemoryPeers) -> None:
         self._machine = machine
@@ -191,7 +196,16 @@ class SimulatedPeers:
 
     def send(self, peer: str, message: VolumeMessage, frames: Sequence[bytes] = ()) -> None:
         self._machine.effect("send")
+        if isinstance(message, Delta | VolumeState):
+            self._require_lasting("known", message.known)
+        if isinstance(message, VolumeState):
+            self._require_lasting("applied", message.applied)
         self._peers.send(peer, message, frames)
+
+    def _require_lasting(self, name: str, told: Mapping[str, int]) -> None:
+        lasting = self._machine.index_disk.lasting.get(name, {})
+        if not covers_all(lasting, told.items()):
+            raise Untimely(f"{self._machine.name} tells {name} {told}, and only {lasting} lasts")
 
     def consumed(self, peer: str, size: int) -> None:
         self._peers.consumed(peer, size)

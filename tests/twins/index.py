@@ -47,6 +47,11 @@ class MemoryDisk:
         """Whether a power cut would take nothing."""
         return len(self._left) == 1
 
+    @property
+    def lasting(self) -> dict[str, Any]:
+        """What is there after a power cut in any case."""
+        return self._left[0]
+
     def cut_power(self, random: Random) -> None:
         """The last commits may be lost, each as a whole, the youngest first."""
         self.crash()

@@ -112,7 +112,7 @@ class Volume:
         self._next_root_check = float("inf")  # until it is started
         self._next_scan = 0.0
         self._tidier = Tidier(self)
-        self._told: tuple[int, Vector] = (0, {})
+        self._told: tuple[int, Vector, Vector] = (0, {}, {})
         self.lost_contents: dict[Path, float] = {}
         self.held_since: float | None = None
 
@@ -361,9 +361,9 @@ class Volume:
         if (context.is_applied or context.unflushed) and not self._flush():
             return
         # What is acknowledged or announced must outlast a power cut: a dot that a peer has seen is never pulled back.
-        is_told = index.applied != self._told[1] or index.sequence != self._told[0]
-        index.commit(durable=is_told)
-        self._told = index.sequence, index.applied
+        told = index.sequence, index.known, index.applied
+        index.commit(durable=told != self._told)
+        self._told = told
         if context.is_applied:
             self._tidier.applied()
         context.is_changed = context.is_applied = False
