@@ -12,6 +12,7 @@ from syncproto.model import Entry, Kind
 
 def load_rules(context: Context) -> bool:
     """Read the rules; True if they are others now. Where the file cannot be read, the rules stay as they are."""
+    context.has_new_rules = False
     try:
         text = context.scanner.read_ignore_file() or b""
     except OSError as error:

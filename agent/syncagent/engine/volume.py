@@ -35,7 +35,7 @@ from syncagent.engine.walking import Walker
 from syncagent.engine.watching import Watching
 from syncagent.ports import DirtyPath, PeerMessage, PeerUp, Scanner, Tree, WatchLost
 from syncproto import messages as m
-from syncproto.model import Entry, Path
+from syncproto.model import Path
 from syncproto.version import Dot, Vector
 
 log = logging.getLogger("syncagent.engine")
@@ -83,7 +83,9 @@ class Volume:
         )
         self.walker.lookout = self.lookout
         context.history.look_again = self.lookout.look_again
-        self.applier = Applier(context, self.remote_brake, want=self._want, look_again=self.lookout.look_again)
+        self.applier = Applier(
+            context, self.remote_brake, want=lambda entry: self.fetcher.want(entry), look_again=self.lookout.look_again
+        )
         self.applier.rules_changed = self._load_rules
         self.fetcher = Fetcher(context, self._staged)
         self.publisher = Publisher(context, look_again=self.lookout.look_again)
@@ -213,9 +215,6 @@ class Volume:
             self.walker.add(hint.path)
 
     # -- what the parts tell each other ------------------------------------------------------------------------
-
-    def _want(self, entry: Entry) -> None:
-        self.fetcher.want(entry)
 
     def _staged(self, dots: set[Dot]) -> None:
         self.applier.wake_files(dots)
@@ -371,7 +370,6 @@ class Volume:
         context.moved.clear()
         self.herald.soon()
         if context.has_new_rules:
-            context.has_new_rules = False
             self._load_rules()
 
     def _flush(self) -> bool:
