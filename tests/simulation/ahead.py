@@ -29,7 +29,7 @@ def check_rows(machine: Machine, written: Mapping[Path, bool]) -> None:
         return
     for path in sorted(written):
         entry, (stat, _) = saved["_entries"].get(path), saved["seen"].get(path, (None, None))
-        if entry is None:
+        if entry is None or machine.ignores(path):
             continue
         node, left = volume.look(path), volume.durable.find(volume.root, path)
         if not entry.is_live:

@@ -189,5 +189,4 @@ DISK_KINDS = {
     "inode reuse": Kind(reuse_inodes),
     "old index": Kind(restore, lambda draw: ("index", draw.seconds(20.0))),
     "old volume": Kind(restore, lambda draw: ("volume", draw.seconds(20.0))),
-    "old index and volume": Kind(restore, lambda draw: ("both", draw.seconds(20.0))),
 }

@@ -100,6 +100,11 @@ class Machine:
             return False
         return bool(entry.content == (digest_of(thing.content or b"") if thing.kind == Kind.FILE else thing.content))
 
+    def ignores(self, path: Path) -> bool:
+        """Whether the agent that runs takes no notice of this path."""
+        volume = self.agent.volumes.get(VOLUME) if self.agent is not None else None
+        return volume is not None and volume.context.rules.ignores(path)
+
     def contents_known(self) -> set[Payload]:
         """All that some index has written down for good, on any machine."""
         known: set[Payload] = set()
