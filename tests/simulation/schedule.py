@@ -125,10 +125,9 @@ class _Drawing:
 
     def _again(self, act: Act) -> tuple[Any, ...]:
         """What another does who does the same: from the same path, or to the same path."""
-        path, *rest = _ARGUMENTS[act.what](self, act.args[0] if act.args else b"x")
         if act.what == "rename" and self.random.random() < SAME_SHARE:
             return self.path(), act.args[1]
-        return path, *rest
+        return _ARGUMENTS[act.what](self, act.args[0] if act.args else b"x")
 
     def _act(self, at: float, name: str, what: str, path: Path) -> Act:
         amid = self.random.randrange(1, 30) if self.random.random() < self.amid else 0
