@@ -166,7 +166,9 @@ def in_place(path: Path, data: bytes) -> float:
 def anew(path: Path, data: bytes) -> float:
     began = time.monotonic()
     path.unlink()
-    path.write_bytes(data)
+    with path.open("wb") as file:
+        time.sleep(DEBOUNCE_SECONDS / 5)  # here a look may come, which the delete has called for
+        file.write(data)
     return time.monotonic() - began
 
 

@@ -259,10 +259,10 @@ class Lookout:
         if seen.kind != Kind.DIRECTORY and context.index.has_live_below(path):
             self._children_first(path)
             return
-        if seen.kind == Kind.FILE:
-            self.races.note(path, seen.stat)
-        else:
-            self.races.settled(path)
+        if self.races.is_just_begun(row, seen):
+            self.dirty.mark_growing(path, context.now)
+            return
+        self.races.observed(seen)
         self._judge(row, seen)
         self._changed(path)
 

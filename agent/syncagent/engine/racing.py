@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from syncagent.core.plan import CLOCK_GRANULARITY_NS, StatKey
-from syncproto.model import Path
+from syncagent.ports import Observation, Row
+from syncproto.model import Kind, Path
 
 if TYPE_CHECKING:
     from syncagent.engine.context import Clock
@@ -47,6 +48,19 @@ class Races:
         self._paths.clear()
         self._written.clear()
         self._recent, self._newest = {}, 0
+
+    def is_just_begun(self, row: Row | None, seen: Observation) -> bool:
+        """Whether a content became nothing in this very moment: who saves a file anew is about to write it."""
+        age_ns = self._clock.wall_ns() - seen.stat.mtime_ns
+        is_empty = seen.kind == Kind.FILE and not seen.stat.size
+        return is_empty and row is not None and row.entry.size > 0 and 0 <= age_ns < CLOCK_GRANULARITY_NS
+
+    def observed(self, seen: Observation) -> None:
+        """A look read this."""
+        if seen.kind == Kind.FILE:
+            self.note(seen.path, seen.stat)
+        else:
+            self.settled(seen.path)
 
     def note(self, path: Path, stat: StatKey) -> None:
         """This file was read, or written by the agent itself, and has this stat now."""
