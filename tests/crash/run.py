@@ -62,7 +62,7 @@ def beyond(place: str, calls: Counter[tuple[str, str]], variant: Variant) -> lis
     outcomes = []
     for (who, kind), last in sorted(calls.items()):
         for number in count(last + 1):
-            outcomes.append(try_point((place, Point(who, kind, number), variant)))
+            outcomes.append(shown(try_point((place, Point(who, kind, number), variant)), place))
             if outcomes[-1].kills == 0:
                 break
             calls[who, kind] = number
@@ -82,14 +82,18 @@ def main(arguments: argparse.Namespace) -> int:
     place = tempfile.mkdtemp(prefix="crash-")
     with Pool(arguments.parallel) as pool:
         work = [(place, point, variant) for point in chosen]
-        outcomes = list(pool.imap_unordered(try_point, work, chunksize=1))
+        outcomes = [shown(outcome, place) for outcome in pool.imap_unordered(try_point, work, chunksize=1)]
     if arguments.every == 1 and not arguments.only:
         outcomes += beyond(place, calls, variant)
     report(calls, outcomes, time.monotonic() - begun)
-    failed = [outcome for outcome in outcomes if outcome.wrong]
-    for outcome in failed:
-        print(f"{outcome.point}, in {place}:", *outcome.wrong, sep="\n  ")
-    return 1 if failed else 0
+    return 1 if any(outcome.wrong for outcome in outcomes) else 0
+
+
+def shown(outcome: Outcome, place: str) -> Outcome:
+    """Says at once what went wrong."""
+    if outcome.wrong:
+        print(f"{outcome.point}, in {place}:", *outcome.wrong, sep="\n  ", flush=True)
+    return outcome
 
 
 def report(calls: Counter[tuple[str, str]], outcomes: list[Outcome], seconds: float) -> None:
