@@ -99,7 +99,7 @@ class Strangers:
             for rival in [v for v in self._context.views.values() if v.incarnation == hello.incarnation]:
                 self._tell(rival.peer, hello.incarnation, OVER, "")
         elif view is not None and any(each.incarnation == view.incarnation for each in self._refused.values()):
-            self._volume.greet_again()  # who was refused for its sake may come now
+            self._volume.rehello()  # who was refused for its sake may come now
 
     # -- what is remembered of them ------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Volume:
         )
         context.residues.update(context.index.residues())
         self._disk = around.disk
-        self._rehello = around.rehello
+        self.rehello = around.rehello
         self.hints = Hints(around.post, lambda hint: ward.do(lambda: self.on_hint(hint)))
         self.brake = Brake(options.brake)
         self.remote_brake = Brake(options.brake)
@@ -132,7 +132,7 @@ class Volume:
     def begin_anew(self) -> None:
         """Start in a process that runs already, with sessions that know nothing of this volume."""
         self.start()
-        self._rehello()
+        self.rehello()
 
     def resume(self) -> None:
         """The root is sound: watch it from now on, then look at everything."""
@@ -170,11 +170,7 @@ class Volume:
         for peer in list(self.context.views):
             self.peer_down(peer)
         self.is_scanned = False
-        self._rehello()
-
-    def greet_again(self) -> None:
-        """Begin all sessions anew: who was refused may be welcome now."""
-        self._rehello()
+        self.rehello()
 
     def stop(self) -> None:
         """End the watcher; what is staged stays for the next start."""
@@ -190,7 +186,7 @@ class Volume:
         """The index has failed: nothing is done any more, and peers learn that the volume is away."""
         self.watching.end()
         self.context.index.close()
-        self._rehello()
+        self.rehello()
 
     def on_hint(self, hint: DirtyPath | WatchLost) -> None:
         """Mark what a hint names."""
