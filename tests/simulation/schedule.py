@@ -125,9 +125,10 @@ class _Drawing:
 
     def _again(self, act: Act) -> tuple[Any, ...]:
         """What another does who does the same: from the same path, or to the same path."""
+        args = _ARGUMENTS[act.what](self, act.args[0] if act.args else b"x")
         if act.what == "rename" and self.random.random() < SAME_SHARE:
             return self.path(), act.args[1]
-        return _ARGUMENTS[act.what](self, act.args[0] if act.args else b"x")
+        return args
 
     def _act(self, at: float, name: str, what: str, path: Path) -> Act:
         amid = self.random.randrange(1, 30) if self.random.random() < self.amid else 0
