@@ -212,3 +212,19 @@ def test_a_delete_is_not_believed_when_the_file_is_back_at_the_second_look() -> 
     index = scene["a"].engine.context.index
     assert [entry.path for entry in index.tombstones()] == []
     assert scene.end()[b"x"] == b"new"
+
+
+def test_a_directory_that_stayed_for_what_is_ignored_is_there_again_when_others_make_it_anew() -> None:
+    scene = Scene()
+    scene.write("a", b".syncignore", b"kept\n")
+    scene.write("a", b"d/x", b"1")
+    scene.wait()
+    scene.write("b", b"d/kept", b"of b alone")
+    scene.delete("a", b"d")
+    scene.wait()
+    assert set(scene.tree("b")) == {b".syncignore", b"d", b"d/kept"}
+    scene.write("a", b"d/y", b"2")
+    scene.wait()
+    assert scene.tree("b")[b"d/y"].content == b"2"
+    scene.delete("b", b"d/kept")
+    assert set(scene.end()) == {b".syncignore", b"d", b"d/y"}

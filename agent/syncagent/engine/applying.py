@@ -17,7 +17,7 @@ from syncagent.core.state import Overlay
 from syncagent.core.transition import Change, plan
 from syncagent.engine.candidates import Candidates
 from syncagent.engine.context import SAME_CONTENT_MAX, Context
-from syncagent.engine.failing import is_residue, undo
+from syncagent.engine.failing import give_back_residues, is_residue, undo
 from syncagent.engine.holding import Holding
 from syncagent.engine.problems import printable, split
 from syncagent.engine.racing import RACY_SECONDS
@@ -247,6 +247,9 @@ class Applier:
             reconciler.integrate(delete, clock)
             dots.append(delete.dot)
         changes = [self._change(path, after) for path, (_, after) in overlay.changes().items()]
+        if give_back_residues(context, self._look_again, changes):
+            self._park(entry, "a directory that stayed there is looked at first")
+            return False
         todo = plan(applied_here(context, changes), context.tree.is_staged)
         if todo.unlooked:
             for path in todo.unlooked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from syncagent.core.plan import Keep, MakeDirectory, Move, Remove, Step
+from syncagent.core.transition import Change
 from syncagent.engine.context import Context
 from syncagent.ports import Applied, Listing, Outcome
 from syncproto.model import Kind, Path
@@ -25,6 +26,17 @@ def undo(context: Context, look_again: LookAgain, steps: Sequence[Step], outcome
                 look_again(step.to, context.now)
             look_again(step.path, context.now)
     context.is_applied = True
+
+
+def give_back_residues(context: Context, look_again: LookAgain, changes: Sequence[Change]) -> bool:
+    """Whether a directory that stayed for what it holds is to be there again: a look takes it for the new one."""
+    back = [c.path for c in changes if c.path in context.residues and c.after and c.after.kind == Kind.DIRECTORY]
+    for path in back:
+        context.residues.discard(path)
+        context.index.drop_residue(path)
+        context.is_changed = True
+        look_again(path, context.now)
+    return bool(back)
 
 
 def is_residue(context: Context, look_again: LookAgain, path: Path) -> bool:
