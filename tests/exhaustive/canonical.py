@@ -142,7 +142,7 @@ class _Form:
 
     def _renamed(self, found: re.Match[bytes]) -> bytes:
         origin, counter = found[1].decode(), int(found[2])
-        return b"~%s-%d" % (found[1], self.counters[origin][counter])
+        return b"~%s-%d" % (found[1], self.counters.get(origin, {}).get(counter, counter))
 
     def metadata(self, family: Path, register: Metadata) -> tuple[object, ...]:
         value = register.value

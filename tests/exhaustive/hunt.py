@@ -14,9 +14,9 @@ from exhaustive.world import Scope
 def ladder(ops: int) -> Iterator[Scope]:
     """Scopes from small to large."""
     yield from scopes(1, 1)
+    yield from scopes(3, 0, is_coarse=True)
     yield from scopes(2, 0)
     yield from scopes(2, 1, is_coarse=True)
-    yield from scopes(3, 0, is_coarse=True)
     if ops > 2:
         yield from scopes(2, 1)
         yield from scopes(3, 1, is_coarse=True)
