@@ -160,8 +160,8 @@ BUGS = [
         5,
         "a renamed file does not speak for what it was under its old name",
         LOCAL,
-        "attributes=attributes, source=source)",
-        "attributes=attributes)",
+        "*seen, attributes=attributes, source=source)",
+        "*seen, attributes=attributes)",
         "a new name whose content is elsewhere",
     ),
     Bug(
