@@ -131,7 +131,7 @@ def test_an_overflow_of_the_kernels_queue_is_told_once_and_repaired(tmp_path: Pa
         while "WatchLost" not in lines[-1]:
             lines.append(process.stdout.readline())
         write(tmp_path / "unseen" / "below" / "after")
-        closed = f"{DirtyPath(b'unseen/below/after', is_closed=True)}\n"
+        closed = f"{DirtyPath(b'unseen/below/after', is_closed=True, is_written=True)}\n"
         while lines[-1] != closed:
             lines.append(process.stdout.readline())
     lost = [line for line in lines if "WatchLost" in line]
