@@ -235,9 +235,9 @@ class MemoryWatched(MemoryVolume):
         assert self._running is not None
         return self._running
 
-    def open(self) -> tuple[MemoryScanner, MemoryTree]:
+    def open(self, keep_bytes: int | None = None) -> tuple[MemoryScanner, MemoryTree]:
         """The other ports."""
-        return open_volume(self)
+        return open_volume(self, keep_bytes)
 
     def close(self) -> None:
         """Nothing to give back."""
