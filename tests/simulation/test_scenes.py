@@ -6,7 +6,7 @@ import pytest
 
 from simulation.scenes import Scene
 from syncagent.core.brake import BrakeLimit
-from syncproto.model import Path
+from syncproto.model import Kind, Path
 
 
 def only_copy(tree: dict[Path, bytes | None]) -> bytes | None:
@@ -228,3 +228,24 @@ def test_a_directory_that_stayed_for_what_is_ignored_is_there_again_when_others_
     assert scene.tree("b")[b"d/y"].content == b"2"
     scene.delete("b", b"d/kept")
     assert set(scene.end()) == {b".syncignore", b"d", b"d/y"}
+
+
+def test_a_held_delete_of_what_is_back_is_no_delete_any_more() -> None:
+    scene = Scene(brake=BrakeLimit(count=2, percent=10))
+    paths = [b"f%d" % number for number in range(6)]
+    for path in paths:
+        scene.write("a", path, path)
+    scene.wait()
+    for path in paths[:5]:
+        scene.delete("a", path)
+    scene.wait(3.0)
+    scene.write("a", b"f0", b"f0")
+    scene.write("a", b"f1", b"anew")
+    scene.wait()
+    agent = scene["a"].agent
+    assert agent is not None
+    assert sorted(held.path for held in agent.commands.held(None)) == ["f2", "f3", "f4"]
+    agent.commands.release(None)
+    scene.wait(3.0)
+    assert scene["b"].engine.context.index.history_of(b"f0")[0].kind != Kind.TOMBSTONE
+    assert scene.end() == {b"f0": b"f0", b"f1": b"anew", b"f5": b"f5"}

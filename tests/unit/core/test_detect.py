@@ -68,6 +68,14 @@ def test_a_directorys_time_is_never_a_change() -> None:
     assert detect(directory, STAT, HERE, look) == Same()
 
 
+def test_each_attribute_counts() -> None:
+    for name, value in {"mode": 0o600, "uid": 7, "gid": 7, "xattrs": ((b"user.x", b"1"),)}.items():
+        changed = structs.replace(HERE, **{name: value})
+        assert detect(entry(), STAT, HERE, seen(attributes=changed)) == Restyled(changed), name
+        assert detect(entry(changed), STAT, changed, seen(attributes=HERE)) == Restyled(HERE), name
+        assert detect(entry(), STAT, HERE, seen(OTHER, attributes=changed)) == Rewritten(changed), name
+
+
 def test_another_kind_is_new_content() -> None:
     verdict = detect(entry(), STAT, HERE, Seen(Kind.SYMLINK, b"target", STAT, HERE))
     assert isinstance(verdict, Rewritten)
