@@ -186,8 +186,11 @@ def test_forget(pair: Scene) -> None:
     pair.leave("b")
     until(lambda: not member(control, "b").connected)
     incarnation = member(control, "b").incarnation
-    for part in ("", incarnation[:-1], incarnation[2:]):
-        assert refusal(lambda part=part: control.forget(None, part)) == (f"there is no other member {part!r}", 1)
+    assert refusal(lambda: control.forget(None, "")) == ("there is no other member ''", 1)
+    assert refusal(lambda: control.forget(None, incarnation[:-1])) == (
+        f"there is no other member {incarnation[:-1]!r}",
+        1,
+    )
     assert control.forget("data", incarnation) == [f"data: {incarnation} is off the list"]
     assert [len(volume.replicas) for volume in control.status().volumes] == [1, 2]
     assert control.forget(None, "b") == ["logs: b is off the list"]
