@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from simulation.judge import settle
 from simulation.scenes import Scene
+from syncagent.core.brake import BrakeLimit
 from syncagent.engine.history_commands import UndoToken
 from syncagent.engine.problems import rfc3339
 from syncagent.status import UndoResult
@@ -146,3 +149,69 @@ def test_an_index_that_is_lost_and_a_member_that_only_relays_make_no_difference(
     result = undo(scene, "a", since)
     assert result is not None and result.lacking == []
     assert settled(scene) == BEFORE
+
+
+def contents_kept(scene: Scene, name: str) -> set[bytes]:
+    """What a machine can bring back of what peers have replaced."""
+    index = scene[name].engine.context.index
+    tree = scene[name].engine.context.tree
+    found = [tree.read_kept(past.kept, 0, 100) for past in index.oldest_kept()]
+    return {data for data in found if data is not None}
+
+
+def test_what_no_longer_fits_goes_the_oldest_first() -> None:
+    scene = Scene("ab")
+    scene["b"].stop()
+    scene["b"].options = replace(scene["b"].options, history_size=25)  # of 9 bytes each
+    scene["b"].start()
+    for number in range(5):
+        scene.write("a", b"f", b"version %d" % number)
+        scene.wait(6.0)
+    scene.wait(40.0)
+    assert contents_kept(scene, "b") == {b"version 2", b"version 3"}
+    changes = scene["b"].engine.context.index.history_of(b"f")
+    assert [past.number for past in changes if past.kept] == [past.number for past in changes[:2]]
+    scene.end()
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+def test_a_clock_that_jumps_empties_no_history(days: int) -> None:
+    scene = Scene("ab")
+    scene.write("a", b"f", b"old")
+    scene.wait()
+    scene.write("a", b"f", b"new")
+    scene.wait(6.0)
+    scene["b"].skew_ns += days * 86400 * 10**9
+    scene.wait(40.0)
+    assert contents_kept(scene, "b") == {b"old"}
+    scene.end()
+
+
+def test_what_stood_at_a_time_is_brought_back_and_not_what_came_after() -> None:
+    scene = Scene("ab")
+    moments = []
+    for number in range(4):
+        scene.write("a", b"f", b"version %d" % number)
+        scene.wait()
+        moments.append(rfc3339(scene["b"].wall_ns()))
+        scene.wait(0.1)
+    agent = scene["b"].agent
+    assert agent is not None
+    for number in (1, 0, 2):
+        agent.history_commands.restore(None, b"f", moments[number])
+        scene.wait(3.0)
+        assert settled(scene) == {b"f": b"version %d" % number}
+
+
+def test_deletes_that_an_undo_makes_are_held_nowhere() -> None:
+    scene = Scene("abc", brake=BrakeLimit(count=2, percent=10))
+    scene.write("a", b"old", b"old")
+    scene.wait()
+    since = rfc3339(scene["a"].wall_ns())
+    scene.wait(0.1)
+    for number in range(6):
+        scene.write("b", b"new%d" % number, b"%d" % number)
+    scene.wait()
+    result = undo(scene, "a", since)
+    assert result is not None and result.reverted == 6
+    assert settled(scene) == {b"old": b"old"}
