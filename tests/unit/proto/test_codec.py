@@ -15,15 +15,20 @@ from syncproto.codec import batches, decode, encode, pack
 from syncproto.errors import DecodeError, LocalProtocolError
 from syncproto.messages import (
     AnyMessage,
+    BarrierReply,
     ChunkData,
     ChunkRequest,
     Delta,
     Doubt,
+    Former,
     ManifestData,
     Members,
     Pull,
     Range,
+    Recall,
+    Recalled,
     Refuse,
+    Relayed,
     SessionMessage,
     Start,
     VolumeHello,
@@ -129,6 +134,14 @@ def _with_xattrs(*xattrs: tuple[bytes, bytes]) -> Delta:
     return _with_metadata(value=structs.replace(ATTRIBUTES, xattrs=xattrs))
 
 
+def _relayed(*origins: str) -> Relayed:
+    return Relayed(dict.fromkeys(origins, 1), b"g" * 16, False, 0)
+
+
+def _recalled(former: Former) -> Recalled:
+    return Recalled(VOLUME, b"recall-1", (former,), True)
+
+
 WRONG: list[tuple[AnyMessage, str]] = [
     (_with_entry(path=b"../x"), "'..'"),
     (_with_entry(path=b"/x"), "empty"),
@@ -195,6 +208,20 @@ WRONG: list[tuple[AnyMessage, str]] = [
     (ChunkRequest(VOLUME, 1, (Range(DIGEST, limits.FILE_SIZE_MAX, 1),)), "beyond"),
     (ChunkData(VOLUME, 1, (True,)), "0 frames for 1"),
     (VolumeState(VOLUME, "", 1, {}, {}, b"g" * 16, 0, 0, {}), "origin"),
+    (VolumeState(VOLUME, "a", 1, {"a/b": 1}, {}, b"g" * 16, 0, 0, {}), "'/'"),
+    (VolumeState(VOLUME, "a", 1, {}, {"a/b": 1}, b"g" * 16, 0, 0, {}), "'/'"),
+    (VolumeState(VOLUME, "a", 1, {}, {}, b"g" * 16, 0, 0, {"a/b": 1}), "'/'"),
+    (VolumeState(VOLUME, "a", 1, {}, {}, b"g" * 16, 0, 0, {}, relayed={"a/b": _relayed()}), "'/'"),
+    (VolumeState(VOLUME, "a", 1, {}, {}, b"g" * 16, 0, 0, {}, relayed={"a": _relayed("a/b")}), "'/'"),
+    (Members(VOLUME, (), {"a/b": 1}, Metadata()), "'/'"),
+    (Members(VOLUME, (Member("a", "a\r"),), {}, Metadata()), "printed"),
+    (Members(VOLUME, (), {}, Metadata(value=ATTRIBUTES)), "no dot"),
+    (BarrierReply(VOLUME, b"barrier1", {"a/b": 1}), "'/'"),
+    (structs.replace(DELTA, collected={"a/b": 1}, inline=()), "'/'"),
+    (Recall(VOLUME, b"recall-1", 1, 0, b"../x"), "'..'"),
+    (_recalled(Former(b"../x", None, True, True)), "'..'"),
+    (_recalled(Former(b"elsewhere", ENTRY, True, True)), "is told of"),
+    (_recalled(Former(ENTRY.path, structs.replace(ENTRY, version=()), True, True)), "own dot"),
 ]
 
 

@@ -22,6 +22,7 @@ class Pair:
     def __init__(self) -> None:
         self.network = MemoryNetwork(seed=5)
         self.heard: dict[str, list[PeerEvent]] = {"a": [], "b": []}
+        self.volumes = {name: volumes_of(name) for name in "ab"}
         self.agents = {name: self._join(name) for name in "ab"}
         for name, other in (("a", "b"), ("b", "a")):
             self.agents[name].dial(other)
@@ -30,7 +31,7 @@ class Pair:
         self.keys = {name: self.ups(name)[0].peer for name in "ab"}
 
     def _join(self, name: str) -> MemoryPeers:
-        return self.network.join(name, lambda: volumes_of(name), self.heard[name].append)
+        return self.network.join(name, lambda: self.volumes[name], self.heard[name].append)
 
     def ups(self, name: str) -> list[PeerUp]:
         return [event for event in self.heard[name] if isinstance(event, PeerUp)]
@@ -112,6 +113,17 @@ def test_a_stalled_pair_ends_in_silence_and_comes_back() -> None:
         pair.network.advance(1.0)
         pair.network.settle()
     assert len(pair.ups("a")) == len(pair.ups("b")) == 2
+
+
+def test_volumes_that_change_while_another_session_stands_are_told_anew() -> None:
+    pair = Pair()
+    pair.volumes["a"] = volumes_of("new")
+    pair.agents["a"].reset()
+    pair.network.settle()
+    assert pair.ups("b")[-1].hello.volumes == volumes_of("new")
+    told = [type(event) for event in pair.heard["b"] if isinstance(event, PeerUp | PeerDown)]
+    assert told == [PeerUp, PeerDown, PeerUp]
+    assert len({event.peer for event in pair.ups("b")}) == 1
 
 
 def test_a_hello_on_its_way_is_overtaken_by_a_reset() -> None:
