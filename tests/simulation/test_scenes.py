@@ -249,3 +249,34 @@ def test_a_held_delete_of_what_is_back_is_no_delete_any_more() -> None:
     scene.wait(3.0)
     assert scene["b"].engine.context.index.history_of(b"f0")[0].kind != Kind.TOMBSTONE
     assert scene.end() == {b"f0": b"f0", b"f1": b"anew", b"f5": b"f5"}
+
+
+def test_who_waits_waits_for_the_looks_of_others() -> None:
+    scene = Scene("abc")
+    scene["c"].job_seconds = 0.5  # far longer than a barrier gives the watcher
+    scene.write("c", b"x", b"slow to be read")
+    agent = scene["a"].agent
+    assert agent is not None
+    token = agent.commands.wait_token(None)
+    for _ in range(100):
+        scene.wait(0.05)
+        if agent.commands.wait_check(token, None).reached:
+            break
+    assert agent.commands.wait_check(token, None).reached
+    assert b"x" in scene.tree("a") and b"x" in scene.tree("b")
+    scene.end()
+
+
+def test_a_file_that_is_emptied_and_written_anew_is_never_told_as_an_empty_one() -> None:
+    scene = Scene()
+    scene.write("a", b"x", b"old")
+    scene.wait()
+    scene.write("a", b"x", b"")
+    scene.wait(0.008)
+    scene.write("a", b"x", b"new")
+    scene.wait()
+    for name in "ab":
+        sizes = [past.before.size for past in scene[name].engine.context.index.history_of(b"x") if past.before]
+        assert sizes == [3], name
+    scene.write("a", b"x", b"")
+    assert scene.end() == {b"x": b""}
