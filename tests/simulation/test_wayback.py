@@ -214,4 +214,6 @@ def test_deletes_that_an_undo_makes_are_held_nowhere() -> None:
     scene.wait()
     result = undo(scene, "a", since)
     assert result is not None and result.reverted == 6
+    for name in "abc":
+        assert list(scene.tree(name)) == [b"old"], name
     assert settled(scene) == {b"old": b"old"}
