@@ -240,8 +240,8 @@ BUGS = [
         11,
         "after index loss the counters start again under the old name",
         REPLICA,
-        "        self.incarnation += 1\n",
-        "",
+        "        self.incarnation += 1\n        self.members.clear()\n        self._begin()\n        for entry",
+        "        self.members.clear()\n        self._begin()\n        for entry",
         "counters begun again",
     ),
     Bug(
