@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from simulation.scenes import Scene
 from syncagent.core.brake import BrakeLimit
-from syncproto.model import Kind, Path
+from syncproto import limits
+from syncproto.messages import Delta, VolumeMessage
+from syncproto.model import Path
 
 
 def only_copy(tree: dict[Path, bytes | None]) -> bytes | None:
@@ -230,27 +234,6 @@ def test_a_directory_that_stayed_for_what_is_ignored_is_there_again_when_others_
     assert set(scene.end()) == {b".syncignore", b"d", b"d/y"}
 
 
-def test_a_held_delete_of_what_is_back_is_no_delete_any_more() -> None:
-    scene = Scene(brake=BrakeLimit(count=2, percent=10))
-    paths = [b"f%d" % number for number in range(6)]
-    for path in paths:
-        scene.write("a", path, path)
-    scene.wait()
-    for path in paths[:5]:
-        scene.delete("a", path)
-    scene.wait(3.0)
-    scene.write("a", b"f0", b"f0")
-    scene.write("a", b"f1", b"anew")
-    scene.wait()
-    agent = scene["a"].agent
-    assert agent is not None
-    assert sorted(held.path for held in agent.commands.held(None)) == ["f2", "f3", "f4"]
-    agent.commands.release(None)
-    scene.wait(3.0)
-    assert scene["b"].engine.context.index.history_of(b"f0")[0].kind != Kind.TOMBSTONE
-    assert scene.end() == {b"f0": b"f0", b"f1": b"anew", b"f5": b"f5"}
-
-
 def test_who_waits_waits_for_the_looks_of_others() -> None:
     scene = Scene("abc")
     scene["c"].job_seconds = 0.5  # far longer than a barrier gives the watcher
@@ -280,3 +263,46 @@ def test_a_file_that_is_emptied_and_written_anew_is_never_told_as_an_empty_one()
         assert sizes == [3], name
     scene.write("a", b"x", b"")
     assert scene.end() == {b"x": b""}
+
+
+def test_a_directory_that_stayed_for_what_is_ignored_is_not_brought_back_by_a_restart() -> None:
+    scene = Scene()
+    scene.write("a", b".syncignore", b"kept\n")
+    scene.write("a", b"d/x", b"1")
+    scene.wait()
+    scene.write("b", b"d/kept", b"of b alone")
+    scene.delete("a", b"d")
+    scene.wait()
+    for end in (scene["b"].stop, scene["b"].kill):
+        end()
+        scene["b"].start()
+        scene.wait(3.0)
+        assert set(scene.tree("a")) == {b".syncignore"}
+        assert set(scene.tree("b")) == {b".syncignore", b"d", b"d/kept"}
+    scene.delete("b", b"d/kept")
+    scene.delete("b", b"d")
+    assert set(scene.end()) == {b".syncignore"}
+
+
+def test_a_unit_of_which_a_part_is_lost_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DELTA_ENTRIES_MAX", 2)
+    scene = Scene()
+    peers, lost = scene["a"].engine.context.peers, list[Delta]()
+    send = peers.send
+
+    def lossy(peer: str, message: VolumeMessage, frames: Sequence[bytes] = ()) -> None:
+        if isinstance(message, Delta) and message.part == 1 and not message.is_last and not lost:
+            lost.append(message)
+        else:
+            send(peer, message, frames)
+
+    monkeypatch.setattr(peers, "send", lossy)
+    scene.part()
+    for number in range(8):
+        scene.write("a", b"f%d" % number, b"%d" % number)
+    scene.wait()
+    scene.join()
+    scene.wait(3.0)
+    assert len(lost) == 1 and len(lost[0].entries) == 2
+    assert scene.tree("b").keys() == scene.tree("a").keys()
+    assert len(scene.end()) == 8

@@ -236,7 +236,8 @@ def test_a_lost_connection_takes_what_was_not_sent() -> None:
 
 def test_messages_of_another_session_are_fenced_off() -> None:
     pair = established()
-    assert pair.dialler.receive([OTHER_ID, encode(PULL)], pair.now) == []
+    for late in (encode(PULL), encode(HELLO), b"noise"):
+        assert pair.dialler.receive([OTHER_ID, late], pair.now) == []
     assert pair.listener.receive([OTHER_ID, encode(PULL)], pair.now) == []
     ((denied_id, header),) = pair.listener.outgoing(pair.now)
     assert (denied_id, decode(header)) == (OTHER_ID, NoSession())
