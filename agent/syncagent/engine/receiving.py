@@ -133,6 +133,8 @@ class Receiver:
             unit = source.units[message.request] = _Unit()
         if unit.parts != message.part:
             del source.units[message.request]  # a part was lost: nothing of it is taken
+            if message.request:
+                source.asked_at = None  # the answer will never be whole
             source.pull_due = self._context.now
             return
         unit.parts += 1
