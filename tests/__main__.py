@@ -6,6 +6,7 @@ tool that they need and that is missing is an error there. The last line counts 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,8 @@ def main(marks: list[str]) -> int:
 
 def pytest(expression: str) -> list[str]:
     """The command that runs the tests selected by a mark expression."""
-    return [sys.executable, "-m", "pytest", "-m", expression]
+    workers = str((os.cpu_count() or 1) + 1)  # most tests of real agents wait
+    return [sys.executable, "-m", "pytest", "-n", workers, "--dist", "loadfile", "-m", expression]
 
 
 if __name__ == "__main__":

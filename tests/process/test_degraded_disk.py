@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,7 +49,7 @@ def test_the_disk_of_a_volume_is_full(tmp_path: Path) -> None:
         fill_up(b.volume).rename(ballast)
         (a.volume / "big").write_bytes(os.urandom(1 << 20))
         (a.volume / "d1" / "f1").write_bytes(b"a new version of 1")
-        shows(b, "staging", "No space left on device", "free space")
+        shows(b, "staging", "free space")
         assert (b.volume / "d1" / "f1").read_bytes() == b"1"
         flows(a, c)
         (places["a"] / "other").write_bytes(b"other")
@@ -69,7 +71,7 @@ def test_no_inode_is_left(tmp_path: Path) -> None:
         full = set(cluster.converge())
         for number in range(40):
             (a.volume / f"new{number}").write_bytes(b"new %d" % number)
-        shows(b, "staging", "No space left on device", "free space")
+        shows(b, "staging", "free space")
         flows(a, c)
         assert status(c)["state"] == "running" and len(tree_of(c.volume)) == len(full) + 41
         run("mount", "-o", "remount,nr_inodes=400", b.volume)
@@ -121,12 +123,17 @@ def test_a_file_is_immutable(tmp_path: Path) -> None:
         assert fixed.read_bytes() == b"a new version of 1"
 
 
-def test_a_path_may_not_be_read_nor_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o711)
-    for above in tmp_path.parents:
-        if os.stat(above).st_uid == os.geteuid() and str(above).startswith("/tmp/"):
-            above.chmod(0o711)
-    cluster = cluster_of(tmp_path, "ab")
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that every user may enter: pytest closes its own against others."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o711)
+        yield place
+
+
+def test_a_path_may_not_be_read_nor_written(open_path: Path) -> None:
+    cluster = cluster_of(open_path, "ab")
     a, b = cluster["a"], cluster["b"]
     b.prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"]
     b.state.mkdir()
