@@ -20,8 +20,9 @@ from contract.tree_steps import OURS, OURS_TO_ENTER, place
 from contract.volume_harness import RealVolume
 from syncagent.core.chunking import digest_of
 from syncagent.core.plan import Keep, MakeDirectory, MakeSymlink, Move, Place, Remove, SetAttributes, StatKey, Step
+from syncagent.disk import syscalls
 from syncagent.disk.syscalls import rename_exchange
-from syncagent.ports import Absent, Applied, Busy, Observation, Outcome, ScanProblem
+from syncagent.ports import Absent, Applied, Busy, Observation, Outcome, ScanProblem, Stale
 from syncagent.scanner import VolumeScanner
 from syncagent.tree import VolumeTree
 from syncproto.model import Attributes, Kind, Path
@@ -122,6 +123,25 @@ def _one_try(tree: VolumeTree, number: int, expect: StatKey | None) -> list[Outc
         case _:
             link = MakeSymlink(b"d/link%d" % number, None, b"t", OURS, 1)
             return [*tree.apply([link]), *tree.apply([Remove(b"d/f", expect, Kind.FILE)])]
+
+
+def test_what_takes_the_place_in_the_last_instant_is_not_moved(
+    volume: RealVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner, tree = volume.open()
+    volume.write(b"f", b"expected")
+    expect = stat_of(scanner, b"f")
+
+    def rename_a_moment_later(*names: int | bytes) -> None:
+        monkeypatch.undo()
+        volume.write(b"other", b"of another program")
+        volume.rename(b"other", b"f")
+        syscalls.rename_new(*names)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(syscalls, "rename_new", rename_a_moment_later)
+    (outcome,) = tree.apply([Move(b"f", expect, b"moved")])
+    assert isinstance(outcome, Stale) and volume.names() == [b"f"]
+    assert volume.read(b"f") == b"of another program"
 
 
 # -- no bytes are lost -------------------------------------------------------------------------------
