@@ -5,33 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from simulation.clashes import PAIRS
 from simulation.faults import FAULTS
+from simulation.kinds import EFFECTS
 
 TIMES_MIN = 50
 """In two thousand seeds or more."""
-CONFLICTS = [
-    "below a delete",
-    "below a file",
-    "edit/edit",
-    "create/create",
-    "delete/edit",
-    "create/mkdir",
-    "chmod/edit",
-    "chown/edit",
-    "chmod/delete",
-    "edit/touch",
-    "edit/rename away",
-    "delete/rename away",
-    "change type/edit",
-    "change type/delete",
-    "delete/delete",
-    "mkdir/mkdir",
-]
+CONFLICTS = sorted({*("/".join(sorted(pair)) for pair in PAIRS), "below a delete", "below a file", "mixed"})
+CRASHES = ("crash", "power cut")
 
 
 def required() -> list[str]:
     """All that must occur often enough."""
-    return [*(f"fault: {name}" for name in sorted(FAULTS)), *(f"conflict: {name}" for name in CONFLICTS)]
+    return [
+        *(f"fault: {name}" for name in sorted(FAULTS)),
+        *(f"conflict: {name}" for name in CONFLICTS),
+        *(f"{crash}: {name}" for crash in CRASHES for name in EFFECTS),
+    ]
 
 
 def too_rare(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -12,7 +12,9 @@ from syncagent.ports import (
     DirtyPath,
     Failed,
     Finding,
+    Late,
     Listing,
+    Marker,
     Outcome,
     Scanner,
     ScanProblem,
@@ -124,6 +126,28 @@ class SimulatedTree(MemoryTree):
         self._machine.effect("stage copy")
         self._machine.interrupt()
         return super().stage_copy(digest, path, stat, sparse, count)
+
+    def stage_kept(self, digest: bytes, name: bytes, sparse: bool, count: int = 1) -> bool:
+        self._machine.effect("stage kept")
+        return super().stage_kept(digest, name, sparse, count)
+
+    def stage_local(self, manifest: Manifest, numbers: Sequence[int], path: Path, source: Manifest) -> list[int]:
+        self._machine.effect("stage local")
+        self._machine.interrupt()
+        return super().stage_local(manifest, numbers, path, source)
+
+    def drop_kept(self, names: Sequence[bytes]) -> list[Late]:
+        self._machine.effect("drop kept")
+        return super().drop_kept(names)
+
+    def unstage(self, digests: Sequence[bytes] | None) -> None:
+        self._machine.effect("unstage")
+        super().unstage(digests)
+
+    def write_marker(self, marker: Marker) -> None:
+        self._machine.effect("mark")
+        super().write_marker(marker)
+        self._machine.effect("mark")
 
     def stage_write(self, digest: bytes, offset: int, data: bytes) -> None:
         self._machine.effect("stage write")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from simulation.kinds import Draw, Kind, lasting
+from simulation.kinds import Draw, Kind, draw_crash, lasting
 from simulation.ledger import tree_of
 from twins.accidents import Snapshot
 from twins.index import MemoryDisk
@@ -20,24 +20,21 @@ SECOND_NS = 10**9
 # -- processes and power ---------------------------------------------------------------------------------
 
 
-def cut_power(faults: Faults, machine: Machine, effects: int) -> bool:
-    """Now, or between any two of its next effects."""
+def cut_power(faults: Faults, machine: Machine, effects: int, name: str = "") -> bool:
+    """Now, or between any two of its next effects, or at so many of that name."""
     if effects == 0:
         machine.cut_power()
-    elif not machine.is_running:
-        return False
-    else:
-        machine.fuse, machine.is_power_fuse = effects, True
-    return True
+        return True
+    machine.set_fuse(effects, name, is_power=True)
+    return False
 
 
 def crash_twice(faults: Faults, machine: Machine, first: int, second: int, is_power: bool) -> bool:
     """It is killed, or loses power, and is killed again while it recovers."""
-    if not machine.is_running:
-        return False
-    machine.fuse, machine.is_power_fuse, machine.next_fuse = first, is_power, second
-    faults.mends.append(lambda: setattr(machine, "next_fuse", None))
-    return True
+    if machine.is_running:
+        machine.set_fuse(first, is_power=is_power)
+        machine.next_fuse = second, "", False
+    return False
 
 
 # -- space and errors ------------------------------------------------------------------------------------
@@ -157,22 +154,15 @@ def reuse_inodes(faults: Faults, machine: Machine) -> bool:
     return True
 
 
-def _effects(draw: Draw) -> int:
-    return draw.random.randrange(1, 60)
-
-
-def _draw_cut(draw: Draw) -> tuple[Any, ...]:
-    return (draw.random.choice([0, _effects(draw), _effects(draw)]),)
-
-
 def _draw_calls(what: str) -> Callable[[Draw], tuple[Any, ...]]:
     return lambda draw: (what, draw.random.choice([0.3, 1.0]), draw.seconds(3.0))
 
 
 DISK_KINDS = {
-    "power cut": Kind(cut_power, _draw_cut),
+    "power cut": Kind(cut_power, draw_crash),
     "double crash": Kind(
-        crash_twice, lambda draw: (_effects(draw), draw.random.randrange(1, 40), draw.random.random() < 0.5)
+        crash_twice,
+        lambda draw: (draw.random.randrange(1, 30), draw.random.randrange(1, 30), draw.random.random() < 0.5),
     ),
     "no space": Kind(
         run_out_of_space, lambda draw: (draw.random.choice([0, 1, 20, 10_000, 100_000]), draw.seconds(4.0))

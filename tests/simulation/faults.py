@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from simulation.disk_faults import DISK_KINDS
-from simulation.kinds import Draw, Kind, lasting
+from simulation.kinds import Draw, Kind, draw_crash, lasting
 from simulation.machine import Machine
 from simulation.member_faults import MEMBER_KINDS
 from simulation.network_faults import NETWORK_KINDS
@@ -42,6 +42,8 @@ class Faults:
         self._roots: dict[str, Node] = {}
         self._unreadable: list[tuple[Machine, Path, Node]] = []
         self._is_over = False
+        for machine in machines:
+            machine.fuse_blew = self.blew
 
     def happen(self, machine: Machine, what: str, args: tuple[Any, ...]) -> None:
         """It happens to this machine, if it can."""
@@ -64,7 +66,8 @@ class Faults:
         for mend in self.mends:
             mend()
         for machine in self.machines:
-            machine.fuse, machine.is_refused, machine.volume.is_full = None, False, False
+            machine.fuse, machine.next_fuse = None, None
+            machine.is_refused, machine.volume.is_full = False, False
             machine.hint_loss = machine.interrupt_chance = 0.0
             self.mount(machine)
             self.users.do(machine, self.users.remove_strangers, "remove strangers")
@@ -98,14 +101,18 @@ class Faults:
 
     # -- processes -----------------------------------------------------------------------------
 
-    def kill(self, machine: Machine, effects: int) -> bool:
-        """Now, or between any two of its next effects."""
-        if not machine.is_running:
-            return False
-        if effects == 0:
+    def kill(self, machine: Machine, effects: int, name: str = "") -> bool:
+        """Now, or between any two of its next effects, or at so many of that name."""
+        if machine.is_running and effects == 0:
             machine.kill()
-        machine.fuse = effects or None
-        return True
+            return True
+        machine.set_fuse(effects, name)
+        return False
+
+    def blew(self, fault: str) -> None:
+        """A fuse has burnt down."""
+        self.world.count(f"fault: {fault}")
+        self.users.ledger.spare_copies += SPARE_COPIES
 
     def restart(self, machine: Machine) -> bool:
         """A clean stop."""
@@ -227,9 +234,7 @@ FAULTS: dict[str, Kind] = {
     **NETWORK_KINDS,
     **MEMBER_KINDS,
     **DISK_KINDS,
-    "kill": Kind(
-        Faults.kill, lambda draw: (draw.random.choice([0, draw.random.randrange(1, 6), draw.random.randrange(1, 40)]),)
-    ),
+    "kill": Kind(Faults.kill, draw_crash),
     "restart": Kind(Faults.restart),
     "fill": Kind(Faults.fill, lasting(4.0)),
     "unmount": Kind(Faults.unmount, lasting(3.0)),

@@ -37,6 +37,8 @@ class History:
     hint_loss: float = 0.0
     brake: tuple[int, int] = BRAKE_OFF
     """Count and percent."""
+    kept: int = 2**30
+    """So many bytes of what is replaced or removed are kept."""
 
     def without(self, numbers: set[int]) -> History:
         """The same without some acts."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from simulation.ledger import Ledger, Payload, Tree, tree_of
 from simulation.machine import Machine
+from simulation.users import Users
 from simulation.world import World
 from syncagent.engine.context import Context
+from syncagent.log import printable
 from syncproto.model import Kind, Path
-from syncproto.paths import name
+from syncproto.paths import is_below, name
 
 SLICE_SECONDS = 0.5
 TIDY_SECONDS = 35.0
@@ -17,12 +20,19 @@ TIDY_SECONDS = 35.0
 SETTLE_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 12.0
 PATIENCE_SECONDS = 6.0
+IN_THE_WAY = "the directory still holds something"
 MERE_NOTES = ("rules", "not-kept", "unsupported", "new-incarnation", "clock")
 
 
-def settle(world: World, machines: Sequence[Machine]) -> str | None:
-    """Let time pass until all replicas say that they are in sync, and then some; what is wrong if they never do."""
-    if why := _wait(world, machines, SETTLE_SECONDS_MAX):
+def settle(world: World, machines: Sequence[Machine], users: Users | None = None) -> str | None:
+    """Let time pass until all replicas say that they are in sync, and then some; what is wrong if they never do.
+
+    What is ignored and in the way of something is said to stay until somebody moves it: ``users`` do.
+    """
+    why = _wait(world, machines, SETTLE_SECONDS_MAX)
+    if why and users is not None and _make_way(machines, users):
+        why = _wait(world, machines, SETTLE_SECONDS_MAX)
+    if why:
         return f"never settles: {why}"
     world.run(TIDY_SECONDS)
     why = _wait(world, machines, PATIENCE_SECONDS)
@@ -45,6 +55,19 @@ def _release(machines: Sequence[Machine]) -> None:
             machine.world.note(f"{machine.name}: what is held is released")
             machine.agent.commands.release(None)
             machine.post(lambda: None, machine.life)
+
+
+def _make_way(machines: Sequence[Machine], users: Users) -> bool:
+    """Delete directories that are told to be in the way, and hold only what is ignored; whether there were any."""
+    is_done = False
+    for machine in machines:
+        told = {p.path for p in machine.engine.context.problems if p.code == "apply" and IN_THE_WAY in p.text}
+        tree = tree_of(machine.volume)
+        for path in [each for each in tree if printable(each) in told]:
+            within = [thing for thing in tree if is_below(thing, path) and tree[thing].is_leaf]
+            if within and all(machine.ignores(each) for each in within):
+                is_done |= users.do(machine, partial(users.delete, path=path), "make way")
+    return is_done
 
 
 def _why_unsettled(world: World, machines: Sequence[Machine]) -> str | None:

@@ -25,6 +25,42 @@ class Draw:
         return round(self.random.uniform(0.1, longest), 2)
 
 
+PRESENT = ("change type", "chmod", "chown", "delete", "edit", "rename away", "replace", "set xattr", "touch")
+ABSENT = ("create", "mkdir", "rename to")
+"""What somebody may do where something is, and where nothing is."""
+EFFECTS = (
+    "commit",
+    "send",
+    "flush",
+    "stage",
+    "stage copy",
+    "stage kept",
+    "stage local",
+    "stage write",
+    "stage finish",
+    "unstage",
+    "drop kept",
+    "place",
+    "make directory",
+    "make symlink",
+    "set attributes",
+    "remove",
+    "keep",
+    "move",
+    "mark",
+)
+"""What an agent does that others can see, or that lasts: it may be killed, and the power may fail, at each."""
+
+
+def draw_crash(draw: Draw) -> tuple[Any, ...]:
+    """Now, after some effects, or at an effect of some name."""
+    random = draw.random
+    kind = random.randrange(4)
+    if kind == 0:
+        return (0,)
+    return (random.randrange(1, 40),) if kind == 1 else (random.randrange(1, 4), random.choice(EFFECTS))
+
+
 def nothing(draw: Draw) -> tuple[Any, ...]:
     """No arguments."""
     return ()

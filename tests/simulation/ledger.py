@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from simulation.kinds import ABSENT, PRESENT
 from syncagent.core.chunking import digest_of
 from syncagent.core.ignore import IGNORE_FILE
 from syncagent.disk.stat import kind_of
@@ -134,8 +135,10 @@ class Ledger:
         name, last, last_act = self._last.get(path, (machine.name, old, ""))
         if name != machine.name and (old is None or old != last or not machine.knows(path, old)):
             self.contested.add(path)
+        if name == machine.name and last_act in ABSENT and new is not None and not self._is_elsewhere(machine, path):
+            act = last_act  # nobody else has seen what it was before: all in all it was made
         if name != machine.name and old != last:
-            self.count(f"conflict: {'/'.join(sorted((act, last_act)))}")
+            self.count(f"conflict: {conflict_of(act, last_act)}")
         for directory in above(path) if new is not None else ():
             name, last, last_act = self._last.get(directory, (machine.name, None, ""))
             if name != machine.name and last_act == "delete":
@@ -143,6 +146,9 @@ class Ledger:
             elif name != machine.name and last is not None and last.is_leaf:
                 self.count("conflict: below a file")
         self._last[path] = machine.name, new, act
+
+    def _is_elsewhere(self, machine: Machine, path: Path) -> bool:
+        return any(other is not machine and other.volume.look(path) is not None for other in self.machines)
 
     def doubt(self, paths: Iterable[Path]) -> None:
         """What becomes of these paths cannot be told from who did what last."""
@@ -192,6 +198,12 @@ def _as_known(thing: Thing) -> Payload:
     """A payload as indexes have it."""
     is_file = thing.kind == Kind.FILE and thing.content is not None
     return thing.kind, digest_of(thing.content or b"") if is_file else thing.content
+
+
+def conflict_of(one: str, other: str) -> str:
+    """Two acts that both follow the same state are a kind each pair; what came of more than that is a mixture."""
+    is_plain = any(one in acts and other in acts for acts in (PRESENT, ABSENT))
+    return "/".join(sorted((one, other))) if is_plain else "mixed"
 
 
 def kind_of_act(old: Thing | None, new: Thing | None, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
+from stat import S_IMODE
 
 from simulation.ahead import check_rows
 from simulation.devices import (
@@ -32,6 +33,8 @@ from twins.watcher import MemoryWatcher
 CALLS_PER_TURN = 500
 TURN_SECONDS = 0.0002
 VOLUME = "data"
+PATIENCE = {"unstage": 12.0, "drop kept": 34.0}
+"""Longer than an agent takes to do once what it does now and then, in seconds."""
 
 
 class Machine:
@@ -55,8 +58,14 @@ class Machine:
         self.fuse: int | None = None
         """So many effects before the process is killed, or, if ``is_power_fuse``, the power fails."""
         self.is_power_fuse = False
-        self.next_fuse: int | None = None
-        """The fuse of the next start: it is hit again while it recovers."""
+        self.fuse_name = ""
+        """What effects count; empty: all of them."""
+        self.next_fuse: tuple[int, str, bool] | None = None
+        """The fuse of the next start, with its name and whether the power fails: it is hit while it recovers."""
+        self.fuse_blew: Callable[[str], None] = lambda fault: None
+        """Told which fault that was: "kill", "power cut" or "double crash"."""
+        self.is_second_fuse = False
+        """Whether the next fuse to blow is the second of a double crash."""
         self.power_failed: Callable[[Machine], None] = lambda machine: None
         self.written: dict[Path, bool] = {}
         """Rows written since the last durable commit, and whether the disk was known to hold something there before."""
@@ -94,9 +103,12 @@ class Machine:
         return not (self.jobs or self.notices or self._calls)
 
     def knows(self, path: Path, thing: Thing) -> bool:
-        """Whether the index has committed that the disk holds this."""
+        """Whether the index has committed that the disk holds this, attributes and times included."""
         entry = self.index_disk.saved.get("_entries", {}).get(path)
-        if entry is None or entry.kind != thing.kind:
+        seen, _ = self.index_disk.saved.get("seen", {}).get(path, (None, None))
+        if entry is None or entry.kind != thing.kind or seen is None or (seen.uid, seen.gid) != thing.owner:
+            return False
+        if thing.kind == Kind.FILE and (seen.mtime_ns, S_IMODE(seen.mode)) != (thing.mtime_ns, thing.mode):
             return False
         return bool(entry.content == (digest_of(thing.content or b"") if thing.kind == Kind.FILE else thing.content))
 
@@ -122,7 +134,9 @@ class Machine:
             return
         self.world.note(f"{self.name} starts")
         self.life += 1
-        self.fuse, self.next_fuse = self.next_fuse, None
+        if self.next_fuse is not None:
+            self.fuse, self.fuse_name, self.is_power_fuse = self.next_fuse
+            self.next_fuse = None
         self.guarded(self._start, self.life)
 
     def _start(self) -> None:
@@ -201,7 +215,7 @@ class Machine:
         if self.watcher is not None:
             self.watcher.stop()
         self.agent = self.peers = self.watcher = self.fuse = self._turn_at = None
-        self.is_power_fuse = False
+        self.is_power_fuse, self.fuse_name = False, ""
         self.written.clear()
         self.minted.clear()
         self.jobs = self.notices = 0
@@ -246,6 +260,8 @@ class Machine:
         try:
             action()
         except Killed:
+            self.fuse_blew("double crash" if self.is_second_fuse else "power cut" if self.is_power_fuse else "kill")
+            self.is_second_fuse = self.next_fuse is not None
             if self.is_power_fuse:
                 self.cut_power()
             else:
@@ -277,11 +293,24 @@ class Machine:
 
     def effect(self, name: str) -> None:
         """The process is about to do something that others can see, or has just done it."""
-        if self.fuse is not None:
+        if self.fuse is not None and self.fuse_name in ("", name):
             self.fuse -= 1
             if self.fuse <= 0:
                 self.world.count(f"{'power cut' if self.is_power_fuse else 'crash'}: {name}")
                 raise Killed
+
+    def set_fuse(self, effects: int, name: str = "", *, is_power: bool = False) -> None:
+        """The process, or the next one, dies, or the power fails, after so many effects of that name, or of any."""
+        self.is_second_fuse = False
+        if self.is_running:
+            self.fuse, self.fuse_name, self.is_power_fuse = effects, name, is_power
+        else:
+            self.next_fuse = effects, name, is_power
+
+    def is_to_be_hit(self, seconds: float) -> bool:
+        """Whether a fuse may still burn down so long after the last act."""
+        name = self.fuse_name or (self.next_fuse[1] if self.next_fuse is not None else "")
+        return (self.fuse is not None or self.next_fuse is not None) and seconds < PATIENCE.get(name, 4.0)
 
     def interrupt(self) -> None:
         """Users may act right now."""

@@ -48,7 +48,7 @@ class Run:
         machine = Machine(self.world, self.ledger, name, dials)
         count, percent = history.brake
         brake = BrakeLimit(is_off=True) if history.brake == BRAKE_OFF else BrakeLimit(count=count, percent=percent)
-        machine.options = replace(machine.options, scan_interval=history.scan, brake=brake)
+        machine.options = replace(machine.options, scan_interval=history.scan, brake=brake, history_size=history.kept)
         machine.random = Random(f"{history.seed} {name}")
         machine.job_seconds = machine.hint_seconds = history.pace
         machine.hint_loss, machine.interrupt_chance = history.hint_loss, 1.0
@@ -90,14 +90,17 @@ class Run:
         """What is wrong, or None."""
         try:
             self._live()
-            return settle(self.world, self.machines) or verdict(self.world, self.ledger, self.machines)
+            return settle(self.world, self.machines, self.users) or verdict(self.world, self.ledger, self.machines)
         except Exception as wrong:  # noqa: BLE001 - whatever an engine raises would have ended its agent
             where = traceback.extract_tb(wrong.__traceback__)[-3:]
             return f"{type(wrong).__name__}: {wrong} in {[f'{frame.name}:{frame.lineno}' for frame in where]}"
 
     def _live(self) -> None:
         last = max((act.at for act in self.history.acts), default=0.0)
+        start = self.world.now
         self.world.run(last + 0.01)
+        while any(machine.is_to_be_hit(self.world.now - last - start) for machine in self.machines):
+            self.world.run(1.0)
         self.world.note("the end begins")
         self.faults.end()
         self.world.run(REST_SECONDS + (self.history.scan if self.history.hint_loss else 0))

@@ -131,4 +131,21 @@ REGRESSIONS: dict[str, History] = {
         seed=5099,
         brake=(2, 10),
     ),
+    "two that forgot that they knew a version do not tell it each other for ever": History(
+        acts=(
+            Act(30.3259, "b", "write", (b"y.txt", 15, 20000)),
+            Act(31.6641, "b", "old volume", ("volume", 6.64)),
+            Act(38.3229, "a", "lose index", ()),
+        ),
+        seed=773,
+    ),
+    "what is ignored and in the way of a file stays until somebody moves it": History(
+        acts=(
+            Act(0.5, "b", "write", (b"d/e/z", 2, 30)),
+            Act(0.8182, "b", "change type", (b"d", 15, 0)),
+            Act(0.8939, "b", "ignore", (b"d/*", b"!d/x")),
+        ),
+        seed=2,
+        pace=0.05,
+    ),
 }

@@ -10,6 +10,7 @@ from itertools import combinations, count
 from random import Random
 from typing import Any
 
+from simulation.clashes import Clashes
 from simulation.faults import FAULTS
 from simulation.history import BRAKE_OFF, Act, History
 from simulation.kinds import Draw
@@ -37,18 +38,33 @@ USUAL = {
     "swap": 1,
 }
 UNUSUAL = ("ignore", "fifo", "delete all")
-OFTEN = {"kill": 0.35, "power cut": 0.3, "die": 0.1, "write on": 0.1, "release": 0.05, "revert": 0.05}
+OFTEN = {
+    "kill": 0.35,
+    "power cut": 0.3,
+    "die": 0.1,
+    "double crash": 0.1,
+    "half open": 0.04,
+    "write on": 0.1,
+    "release": 0.14,
+    "revert": 0.14,
+}
 USERS_SHARE = 0.75
+LAST_SHARE = 0.7
+LONG_SCAN = 600.0
 LATE_SHARE = 0.15
 SAME_SHARE = 0.5
+ACTS_MAX = 18
+GROUPS = (0, 1, 2, 2, 3)
 
 
 def history_of(seed: int) -> History:
     """The history that this seed stands for."""
-    return _Drawing(Random(seed)).history(seed)
+    return Drawing(Random(seed)).history(seed)
 
 
-class _Drawing:
+class Drawing:
+    """What one seed draws: its mix first, then act by act."""
+
     def __init__(self, random: Random) -> None:
         self.random = random
         self.names = "abcde"[: random.choice([2, 2, 2, 3, 3, 3, 4, 5])]
@@ -63,13 +79,18 @@ class _Drawing:
                 self.weights[what] = 4
         self.amid, self.rivals = random.choice([0, 0, 0.1, 0.5]), random.choice([0.1, 0.3, 0.6])
         self.pause = random.choice([0.002, 0.02, 0.2, 1.0])
+        self.scan, self.loss = random.choice(
+            [(LONG_SCAN, 0.0), (LONG_SCAN, 0.0), (LONG_SCAN, 0.0), (4.0, 0.2), (4.0, 1.0)]
+        )
+        self.kept = random.choice([2**30, 2**30, 2**30, 5000, 0])
         self.numbers = count(1)
 
     def history(self, seed: int) -> History:
         random = self.random
-        scan, loss = random.choice([(600.0, 0.0), (600.0, 0.0), (4.0, 0.2), (4.0, 1.0)])
         acts = self._begin()
         acts += self._acts(acts[-1].at if acts else 0.0)
+        acts += self._each_once(acts[-1].at if acts else 0.0)
+        acts += self._purposeful(acts[-1].at if acts and random.random() < LAST_SHARE else 0.0)
         return History(
             acts=tuple(sorted(acts)),
             names=self.names,
@@ -77,8 +98,9 @@ class _Drawing:
             seed=seed,
             latency=random.choice([0.0005, 0.005, 0.05]),
             pace=random.choice([0.0005, 0.005, 0.05]),
-            scan=scan,
-            hint_loss=loss,
+            scan=self.scan,
+            hint_loss=self.loss,
+            kept=self.kept,
             brake=random.choice([(2, 10), (1, 25)]) if self.has_brake else BRAKE_OFF,
         )
 
@@ -99,9 +121,32 @@ class _Drawing:
             acts += [Act(at, name, "part", (name, seconds)) for name in self.names[1:]]
         return acts
 
+    def rest(self) -> float:
+        """So long it takes usually until all have seen what one did."""
+        return self.random.uniform(1.0, 2.0) if self.scan == LONG_SCAN else self.random.uniform(5.0, 7.0)
+
+    def _purposeful(self, at: float) -> list[Act]:
+        """Clashes with crashes amid them, one after the other."""
+        random, acts, at = self.random, list[Act](), round(at + self.random.uniform(0.5, 3.0), 3)
+        clashes = Clashes(self)
+        for _ in range(random.choice(GROUPS)):
+            acts += clashes.group(at, random.choice([2, 3, 3]))
+            at = round(at + random.uniform(1.0, 2.0) * self.rest(), 3)
+        return acts
+
+    def _each_once(self, end: float) -> list[Act]:
+        """Each kind of fault of this seed at least once."""
+        random, acts = self.random, []
+        for kind in dict.fromkeys(self.kinds):
+            name = random.choice(self.names)
+            others = [other for other in self.names if other != name]
+            at = round(random.uniform(0.3, 0.5 + end), 4)
+            acts.append(Act(at, name, kind, FAULTS[kind].draw(Draw(random, name, others))))
+        return acts
+
     def _acts(self, at: float) -> list[Act]:
         random, acts = self.random, []
-        for _ in range(random.randrange(3, 40)):
+        for _ in range(random.randrange(2, ACTS_MAX)):
             at = round(at + random.expovariate(1 / self.pause), 4)
             name = random.choice(self.names)
             others = [other for other in self.names if other != name]
@@ -149,7 +194,7 @@ class _Drawing:
         return self.random.choice(values)
 
 
-_ARGUMENTS: dict[str, Callable[[_Drawing, Path], tuple[Any, ...]]] = {
+_ARGUMENTS: dict[str, Callable[[Drawing, Path], tuple[Any, ...]]] = {
     "write": lambda d, path: (path, d.number(), d.size()),
     "write the same": lambda d, path: (path, d.pick([0, 1])),
     "save": lambda d, path: (path, d.number(), d.size()),

@@ -52,7 +52,18 @@ class Exchange(Local):
         self.state.known = merge(self.state.known, known)
 
     def receive(self, remote: Entry) -> None:
-        """Take note of an entry: it is pending until its content is at hand. Rule 9: unless it is known."""
+        """Take note of an entry: it is pending until its content is at hand. Rule 9: unless it is known.
+
+        What is here just so is no news, whatever ``known`` says: two replicas would tell it each other for ever whose
+        ``known`` lacks its dot, as after an index was lost.
+        """
+        here = self.state.entry(remote.path)
+        if (
+            here is not None
+            and here.dot == remote.dot
+            and here == here.joined_with(remote).with_metadata(remote.metadata)
+        ):
+            return
         if is_news(remote, self.state.known):
             twin = self.state.pending_entry(remote.dot)
             self.state.put_pending(remote.joined_with(twin).with_metadata(twin.metadata) if twin else remote)
