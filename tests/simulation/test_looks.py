@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from simulation.scenes import Scene
 from syncagent.ports import Observation
 from syncproto.model import Kind
@@ -40,3 +44,21 @@ def test_a_look_that_the_index_has_overtaken_is_no_change_of_a_user() -> None:
     entry = engine.context.index.entry(b"x")
     assert entry is not None and entry.origin == scene["a"].engine.context.index.origin
     assert scene.end() == {b"x": b"new"}
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_root_with_the_marker_of_another_volume_halts(is_running: bool) -> None:
+    scene = Scene()
+    scene.write("a", b"x", b"x")
+    scene.wait(3.0)
+    volume = scene["b"].volume
+    own = volume.markers[volume.root.inode]
+    if not is_running:
+        scene["b"].stop()
+        own = volume.markers[volume.root.inode]
+    volume.markers[volume.root.inode] = replace(own, volume=bytes(16))
+    scene.write("b", b"of the other", b"1")
+    scene["b"].start()
+    scene.wait(3.0)
+    assert "marker of another volume" in str(scene["b"].engine.context.halt)
+    assert set(scene.tree("a")) == {b"x"}
