@@ -56,7 +56,7 @@ def main(marks: list[str]) -> int:
 
 def pytest(expression: str) -> list[str]:
     """The command that runs the tests selected by a mark expression."""
-    workers = str((os.cpu_count() or 1) + 1)  # most tests of real agents wait
+    workers = str(os.cpu_count() or 1)
     return [sys.executable, "-m", "pytest", "-n", workers, "--dist", "loadfile", "-m", expression]
 
 

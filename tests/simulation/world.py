@@ -16,7 +16,7 @@ from twins.network import MemoryNetwork
 
 EPOCH_NS = 1_700_000_000 * 10**9
 NETWORK_TICK_SECONDS = 0.25
-EVENTS_PER_SECOND_MAX = 40_000
+EVENTS_PER_SECOND_MAX = 10_000
 """More than that in one virtual second is a loop that makes no progress."""
 
 Action = Callable[[], None]

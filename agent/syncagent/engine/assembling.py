@@ -123,6 +123,7 @@ class Assembler:
                 want.manifest = None
                 self._failed(result, [want.digest])
             elif result:
+                want.blame(self._context.now)
                 want.missing = ranges_of(manifest, result)
             else:
                 context.index.put_manifest(manifest)

@@ -174,7 +174,9 @@ class Fetcher:
             want.answered()
             if data is None or len(data) != wanted.length:
                 self._not_found(want, peer, wanted)
-            elif want.is_big:
+                continue
+            want.givers.add(peer)
+            if want.is_big:
                 self._assembler.write(want, wanted, data)
             else:
                 small.append((want.digest, data))
@@ -209,7 +211,8 @@ class Fetcher:
             for digest, _ in contents:
                 if digest not in result:
                     self._finished(digest)
-                elif digest in self._wants:
+                elif (want := self._wants.get(digest)) is not None:
+                    want.blame(context.now)
                     self._small[digest] = None
 
         for digest, _ in contents:

@@ -11,7 +11,7 @@ from syncagent.engine.context import Context, PeerView
 from syncproto.messages import Barrier, BarrierReply
 from syncproto.version import Vector, merge
 
-GRACE_SECONDS = 0.06
+GRACE_SECONDS = 0.1
 """Within it the watcher has delivered what was written before the barrier."""
 RETURN_SECONDS = 3.0
 """For so long a peer whose session ended is waited for."""

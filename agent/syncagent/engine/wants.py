@@ -29,7 +29,13 @@ class Want:
     is_busy: bool = False
     """A job or a request of it is under way."""
     has_started: bool = False
-    faults: int = 0
+    givers: set[str] = field(default_factory=set)
+    """Peers that sent bytes of it."""
+
+    def blame(self, now: float) -> None:
+        """What came does not verify: who sent it is not asked again at once, and others before."""
+        self.asked.update(dict.fromkeys(self.givers, now))
+        self.givers.clear()
 
     def answered(self) -> None:
         """A request or a job of it is over; one that was begun for an earlier want of this content counts nothing."""
