@@ -306,3 +306,17 @@ def test_a_unit_of_which_a_part_is_lost_is_not_taken(monkeypatch: pytest.MonkeyP
     assert len(lost) == 1 and len(lost[0].entries) == 2
     assert scene.tree("b").keys() == scene.tree("a").keys()
     assert len(scene.end()) == 8
+
+
+@pytest.mark.parametrize("milliseconds", range(2, 30, 3))
+def test_both_move_a_file_over_another_and_one_moves_it_back_at_once(milliseconds: int) -> None:
+    scene = Scene()
+    scene.write("b", b"d/e", b"1")
+    scene.write("b", b"x", b"2")
+    scene.wait()
+    scene.rename("a", b"d/e", b"x")
+    scene.rename("b", b"d/e", b"x")
+    scene.wait(milliseconds / 1000)
+    scene.rename("a", b"x", b"d/e")
+    scene.wait()
+    assert b"1" in scene.end().values()

@@ -279,7 +279,8 @@ class Applier:
         racy = [c.path for c in here if c.is_structural and c.was_live and c.path in self._context.races]
         for path in racy:  # its look may have been passed over, while it was ignored
             self._look_again(path, self._context.now)
-        return bool(racy)
+        leaving = (c.path for c in here if c.was_live and c.after is not None and c.after.is_live)
+        return bool(racy) or any(path in self._context.departing for path in leaving)
 
     def _change(self, path: Path, after: Entry | None) -> Change:
         row = self._context.index.row(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -96,6 +96,8 @@ class Context:
     rules: IgnoreRules = field(default_factory=IgnoreRules)
     views: dict[str, PeerView] = field(default_factory=dict)
     residues: set[Path] = field(default_factory=set)
+    departing: Container[Path] = frozenset()
+    """What was seen to be gone, and whose delete is not recorded yet: it covers only what stood here till then."""
     halt: str | None = None
     moved: set[Dot] = field(default_factory=set)
     """Entries of this turn whose content is under another name everywhere: it need not travel."""

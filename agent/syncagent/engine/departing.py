@@ -57,7 +57,7 @@ class Departures:
     def __len__(self) -> int:
         return len(self._gone)
 
-    def __contains__(self, path: Path) -> bool:
+    def __contains__(self, path: object) -> bool:
         return path in self._gone
 
     def reset(self) -> None:
@@ -109,6 +109,12 @@ class Departures:
     def moved_away(self, path: Path) -> None:
         """What was here was found under another name: its delete is no loss."""
         self._moved_from.add(path)
+
+    def came_back(self, path: Path) -> bool:
+        """Whether what was moved away from here is here again: a user's act, although nothing looks changed."""
+        is_back = path in self._moved_from
+        self._moved_from.discard(path)
+        return is_back
 
     def next_due(self) -> float | None:
         """When there is something to do next, unless a look or a walk ends before."""

@@ -61,7 +61,7 @@ class Lookout:
         self._changed = changed
         self._root_is_sound = root_is_sound
         self.dirty = DirtySet()
-        self.departures = Departures(
+        self.departures = context.departing = Departures(
             context,
             brake,
             is_left_out=self.is_left_out,
@@ -303,17 +303,21 @@ class Lookout:
         is_other = entry is not None and (entry.kind, entry.content) != (seen.kind, seen.content)
         if is_other and self.departures.comes_if_never_here(path):
             row = entry = None
-        held = row.attributes if row else None
-        what = Seen(seen.kind, seen.content, seen.stat, seen.attributes)
-        verdict = detect(entry, row.stat if row else None, held, what)
-        if isinstance(verdict, Rewritten) and self._is_a_peers_work(entry, seen):
-            return
-        clock = context.clock.wall_ns()
+        stat, held = (row.stat, row.attributes) if row else (None, None)
+        verdict = detect(entry, stat, held, Seen(seen.kind, seen.content, seen.stat, seen.attributes))
+        origin = None
+        if isinstance(verdict, Rewritten):
+            if (origin := self._source(seen)) is not None:
+                self.departures.moved_away(origin.path)
+            if self._is_a_peers_work(entry, seen):
+                return
+        elif self.departures.came_back(path):
+            verdict = Rewritten(verdict.attributes if isinstance(verdict, Restyled) else None)
         if isinstance(verdict, Restyled):
-            context.reconciler.change_metadata(path, verdict.attributes, clock)
+            context.reconciler.change_metadata(path, verdict.attributes, context.clock.wall_ns())
             log.debug("volume %s: attributes of %s", context.options.name, printable(path))
         elif isinstance(verdict, Rewritten):
-            self._record(entry, seen, verdict, clock)
+            self._record(entry, seen, verdict, origin)
         elif isinstance(verdict, Same) and row is not None and row.stat == seen.stat and held == seen.attributes:
             return
         if seen.manifest is not None:
@@ -331,7 +335,7 @@ class Lookout:
             if row.entry.path != path and row.stat != stat:
                 self.look_again(row.entry.path, self._context.now)
 
-    def _record(self, entry: Entry | None, seen: Observation, verdict: Rewritten, clock: int) -> None:
+    def _record(self, entry: Entry | None, seen: Observation, verdict: Rewritten, origin: Entry | None) -> None:
         context = self._context
         size = seen.stat.size if seen.kind == Kind.FILE else 0
         content = Content(seen.kind, seen.content, size, seen.stat.mtime_ns, seen.sparse)
@@ -339,12 +343,11 @@ class Lookout:
         if is_new and self.is_joining:
             context.reconciler.adopt(seen.path, content, seen.attributes, self.lineage_of(seen.path))
         else:
-            source = self._source(seen) if is_new else None
+            clock, source = context.clock.wall_ns(), origin if is_new else None
             minted = context.reconciler.change(seen.path, content, clock, attributes=verdict.attributes, source=source)
             context.history.changed(entry, minted)
             if source is not None:
                 context.moved.add(minted.dot)
-                self.departures.moved_away(source.path)
                 self._moves.append(source.path)
         context.count("local_changes")
         log.debug("volume %s: %s is new or changed", context.options.name, printable(seen.path))
@@ -355,10 +358,8 @@ class Lookout:
         """The entry that was moved here: the same inode, under a name that is gone or about to be found gone."""
         if seen.kind != Kind.FILE:
             return None
-        for row in self._context.index.by_inode(seen.stat.inode):
-            if row.entry.path != seen.path and row.entry.content == seen.content:
-                return row.entry
-        return None
+        entries = (row.entry for row in self._context.index.by_inode(seen.stat.inode))
+        return next((e for e in entries if e.path != seen.path and e.content == seen.content), None)
 
     def _is_a_peers_work(self, entry: Entry | None, seen: Observation) -> bool:
         """What a pending entry wants is on the disk already: a kill came between the rename and the commit."""
