@@ -98,6 +98,7 @@ def test_a_writer_that_holds_a_file_open_loses_nothing(place: Path, open_writer:
         assert len(json.loads(a.ctl("conflicts", "--json").stdout)["conflicts"]) == 1
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("open_writer", WRITERS)
 def test_late_bytes_become_a_conflict_copy_where_nobody_can_ask(place: Path, open_writer: type[Writer]) -> None:
     with Cluster(place, "ab") as cluster:
