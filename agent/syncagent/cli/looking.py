@@ -12,7 +12,6 @@ from syncagent.cli.base import Session, as_json, command, one_volume
 from syncagent.cli.client import absolute
 from syncagent.cli.output import say, size, table
 
-SHOWN = {exits.YES: "shown", exits.FAILED: "the agent is not reachable"}
 PROBLEM_CODES = {
     exits.YES: "none, or only such as are retried or noted",
     exits.FAILED: "the agent is not reachable",
